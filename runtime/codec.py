@@ -1,0 +1,103 @@
+"""Events from and to bytes: pydantic checks what comes in, msgspec writes what goes out.
+
+A record that does not decode raises `Refused`, which becomes a dead letter; it never ends a
+worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Annotated, Any, Union
+
+import msgspec
+from pydantic import Field, TypeAdapter, ValidationError
+
+from runtime.partitions import cached_partition_of
+from schemas.arrivals import Arrival, Refused
+from schemas.events.base import Event
+from schemas.topics import Topic, key_of
+
+Headers = list[tuple[str, bytes]]
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+encode = _encoder.encode
+"""Any event or state as JSON bytes: times in UTC, money as strings."""
+
+
+@cache
+def adapter(topic: Topic) -> TypeAdapter[Any]:
+    """pydantic's validator for the bodies of a topic."""
+    if len(topic.models) == 1:
+        return TypeAdapter(topic.models[0])
+    union: Any = Union[topic.models]  # noqa: UP007 - built at run time
+    return TypeAdapter(Annotated[union, Field(discriminator="type")])
+
+
+def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Any:
+    """The event in a record's body; None for a null body on a compacted topic (a deletion).
+
+    Raises Refused (`null_body`, `not_json`, `invalid`, `wrong_key`) with the field at fault.
+    """
+    if value is None:
+        if topic.keep:
+            raise Refused("null_body", f"a record on {topic.name} has a body")
+        return None
+    try:
+        event = adapter(topic).validate_json(value, strict=True)
+    except ValidationError as error:
+        raise _refusal(error) from error
+    if key is None or key != key_of(topic, event).encode():
+        raise Refused(
+            "wrong_key",
+            f"the key is {key!r}, the body belongs to {key_of(topic, event)!r}",
+            "+".join(topic.key),
+        )
+    return event
+
+
+def check_partition(key: str, partition: int, partitions: int) -> None:
+    """Raises Refused (`wrong_partition`) where a record lies in another's partition."""
+    expected = cached_partition_of(key, partitions)
+    if expected != partition:
+        raise Refused(
+            "wrong_partition",
+            f"key {key!r} belongs in partition {expected} of {partitions}, not {partition}; "
+            "a retry puts it there",
+        )
+
+
+def _refusal(error: ValidationError) -> Refused:
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return Refused("not_json", first["msg"])
+    field = ".".join(str(part) for part in first["loc"])
+    more = error.error_count() - 1
+    return Refused("invalid", first["msg"] + (f" (and {more} more)" if more else ""), field)
+
+
+def event_headers(event: Event, source: str) -> Headers:
+    """CloudEvents 1.0 headers (binary mode): written always, required never."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", event.type.encode()),  # type: ignore[attr-defined]
+        ("content-type", b"application/json"),
+    ]
+
+
+def dead_letter_headers(
+    arrival: Arrival, refused: Refused, headers: Sequence[tuple[str, bytes]] = ()
+) -> Headers:
+    """What stands beside a dead letter's original bytes."""
+    return [
+        ("dl_topic", arrival.topic.encode()),
+        ("dl_partition", str(arrival.partition).encode()),
+        ("dl_offset", str(arrival.offset).encode()),
+        ("dl_recorded_at", arrival.recorded_at.isoformat().encode()),
+        ("dl_reason", refused.reason.encode()),
+        ("dl_field", refused.field.encode()),
+        ("dl_detail", refused.detail.encode()[:2000]),
+        *headers,
+    ]

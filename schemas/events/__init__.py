@@ -1,0 +1,1 @@
+"""What travels on the topics: one module a domain. Times are UTC; money is Decimal."""

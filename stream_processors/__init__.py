@@ -1,0 +1,1 @@
+"""Folds: topics in, one table each, facts and commands out, exactly once."""

@@ -1,0 +1,32 @@
+"""What a rule takes and returns. Rules do nothing but compute: no I/O, no clock, no chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.events.base import Event
+from schemas.topics import Topic
+
+Get = Callable[[str], Any]
+"""The table as a rule sees it: the state of a key, or None. Never changed in place."""
+
+
+@dataclass(slots=True)
+class Out:
+    """A fact, a command or an answer to publish."""
+
+    topic: Topic
+    event: Event
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one event leads to: new states by key, and what goes out, in order.
+
+    A rule that refuses raises `schemas.arrivals.Refused` instead, having changed nothing.
+    """
+
+    states: dict[str, Any] = field(default_factory=dict)
+    out: list[Out] = field(default_factory=list)
