@@ -1,0 +1,1 @@
+"""The `inventory` command: puts the rooms together and runs them."""

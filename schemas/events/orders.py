@@ -191,6 +191,7 @@ OrderStatus = Literal[
     "done",  # a till's or an imported sale
     "cancelled",
     "expired",
+    "unmatched_return",  # goods came back for an order that is not known here
 ]
 
 
@@ -207,6 +208,7 @@ class LineState:
     """A line and what has become of it. Quantities are totals so far.
 
     answer: what stock said. `open`: not yet; `released`: given back or dropped.
+    available: what stock had, where it refused or queued the line.
     parts: what stands reserved now.
     """
 
@@ -218,6 +220,7 @@ class LineState:
     discount: Share = Decimal(0)
     service: bool = False
     answer: Literal["open", "queued", "allocated", "refused", "released", "sold"] = "open"
+    available: int | None = None
     parts: list[Part] = field(default_factory=list)
     shipped: int = 0
     returned: int = 0
@@ -243,7 +246,7 @@ class OrderState:
     digest: of the accepted `placed` event's content, to tell a repetition from a conflict.
     seen: digests of the other events applied, so that one sent twice counts once.
     due_at: when `timers` shall say that time has passed; None where nothing is waited for.
-    reduced: closed long ago; lines and seen are gone, a repetition is still recognised.
+    reduced: closed long ago; the lines are gone, repetitions are still recognised.
     attempt: counts reservations asked for, so that a late answer to an old one is told apart.
     cause: input topic -> highest offset applied here (the partition is the record's own).
     """

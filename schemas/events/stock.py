@@ -258,8 +258,8 @@ class StockLevel:
 
     on_hand: physically there by the books; below zero after an oversold till sale.
     reserved: promised to open orders. in_transit: on its way here, not on hand.
-    recent: movements of the last 15 minutes of event time, as [epoch ms, on-hand delta] pairs,
-        so that a count "at 10:00" can be told from sales after it.
+    recent: [epoch ms, on-hand delta] of each movement that happened after `recent_since` (epoch
+        ms): about 15 minutes, so that a count "at 10:00" can be told from the sales after it.
     counted_at: when the latest count was taken.
     backfill: the last change was history.
     cause: input topic -> highest offset applied to this key.
@@ -278,6 +278,7 @@ class StockLevel:
     backfill: bool = False
     unknown_product: bool = False
     recent: list[tuple[int, int]] = field(default_factory=list)
+    recent_since: int = 0
     cause: dict[str, int] = field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.arrivals import Arrival, Refused
 from schemas.events.base import Event
 from schemas.topics import Topic
 
@@ -22,6 +23,15 @@ class Out:
 
 
 @dataclass(slots=True)
+class Dead:
+    """An earlier event that waited in a state and is given up: it becomes a dead letter."""
+
+    arrival: Arrival
+    event: Event
+    refused: Refused
+
+
+@dataclass(slots=True)
 class Outcome:
     """What one event leads to: new states by key, and what goes out, in order.
 
@@ -30,3 +40,4 @@ class Outcome:
 
     states: dict[str, Any] = field(default_factory=dict)
     out: list[Out] = field(default_factory=list)
+    dead: list[Dead] = field(default_factory=list)
