@@ -34,6 +34,32 @@ def adapter(topic: Topic) -> TypeAdapter[Any]:
     return TypeAdapter(Annotated[union, Field(discriminator="type")])
 
 
+class _Tagged(msgspec.Struct):
+    type: str
+
+
+_decode_tag = msgspec.json.Decoder(_Tagged).decode
+
+
+@cache
+def _state_decoders(topic: Topic) -> dict[str, msgspec.json.Decoder[Any]]:
+    return {
+        model.__dataclass_fields__["type"].default: msgspec.json.Decoder(model)
+        for model in topic.models
+    }
+
+
+def decode_state(topic: Topic, value: bytes) -> Any:
+    """A state from a ledger. Our own folds wrote it, so msgspec's faster checks will do.
+
+    Raises Refused (`invalid`) where it is none.
+    """
+    try:
+        return _state_decoders(topic)[_decode_tag(value).type].decode(value)
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise Refused("invalid", f"no state of {topic.name}: {error}") from error
+
+
 def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Any:
     """The event in a record's body; None for a null body on a compacted topic (a deletion).
 
@@ -43,6 +69,8 @@ def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Any:
         if topic.keep:
             raise Refused("null_body", f"a record on {topic.name} has a body")
         return None
+    if topic.ledger:
+        return decode_state(topic, value)
     try:
         event = adapter(topic).validate_json(value, strict=True)
     except ValidationError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+EXIT_UNAVAILABLE = 69
+"""Exit code of a worker whose server is away: to be started again, for as long as it takes."""
+
 
 class InventoryError(Exception):
     """Something is wrong that a person can act on.
@@ -19,6 +22,8 @@ class InventoryError(Exception):
 
 class Unavailable(InventoryError):
     """A server could not be reached, or stopped answering."""
+
+    exit_code = EXIT_UNAVAILABLE
 
 
 class Mismatch(InventoryError):

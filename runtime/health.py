@@ -91,7 +91,7 @@ class Health:
         runner = await self._start_http()
         try:
             while True:
-                self._write_status()
+                self.write_status()
                 if stuck := self.stuck():
                     log.error("stuck", partitions=stuck)
                     os._exit(EXIT_STUCK)
@@ -100,7 +100,8 @@ class Health:
             if runner is not None:
                 await runner.cleanup()
 
-    def _write_status(self) -> None:
+    def write_status(self) -> None:
+        """Tell the supervisor how things are, now."""
         path = self._settings.status_file
         if path is None:
             return

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     pay_within_minutes: int = Field(
         default=30, ge=1, description="an unpaid web order's reservation ends after"
     )
+    instance: str = Field(
+        default="", description="lasting name of this worker process: it gets its partitions back"
+    )
     session_timeout_ms: int = Field(
         default=6_000, ge=1_000, description="a silent worker loses its partitions after"
     )

@@ -26,9 +26,10 @@ from runtime.errors import Mismatch
 from runtime.kafka import client_options, start
 from runtime.partitions import partition_count
 from runtime.settings import Settings
-from schemas.topics import TOPICS, Topic
+from schemas.topics import DEAD_LETTERS, TOPICS, Topic
 
 DAY_MS = 86_400_000
+DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024
 
 
 def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:
@@ -36,6 +37,9 @@ def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:
     config = {"message.timestamp.type": "LogAppendTime"}
     if settings.kafka_replication >= 3:
         config["min.insync.replicas"] = "2"
+    if topic == DEAD_LETTERS:
+        # The largest refused record still fits, with the reason beside it.
+        config["max.message.bytes"] = str(DEAD_LETTER_BYTES_MAX)
     if topic.keep:
         return config | {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     config |= {"cleanup.policy": "compact"}

@@ -1,0 +1,1 @@
+"""The transactional engine under every fold; see docs/architecture.md for how it works."""
