@@ -15,7 +15,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from runtime.partitions import cached_partition_of
 from schemas.arrivals import Arrival, Refused
-from schemas.events.base import Event
 from schemas.topics import Topic, key_of
 
 Headers = list[tuple[str, bytes]]
@@ -104,15 +103,23 @@ def _refusal(error: ValidationError) -> Refused:
     return Refused("invalid", first["msg"] + (f" (and {more} more)" if more else ""), field)
 
 
-def event_headers(event: Event, source: str) -> Headers:
-    """CloudEvents 1.0 headers (binary mode): written always, required never."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", event.id.encode()),
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/json")
+
+
+@cache
+def _fixed_headers(event_type: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        _SPEC_VERSION,
         ("ce_source", source.encode()),
-        ("ce_type", event.type.encode()),  # type: ignore[attr-defined]
-        ("content-type", b"application/json"),
-    ]
+        ("ce_type", event_type.encode()),
+        _CONTENT_TYPE,
+    )
+
+
+def event_headers(event: Any, source: str) -> Headers:
+    """CloudEvents 1.0 headers (binary mode): written always, required never."""
+    return [("ce_id", event.id.encode()), *_fixed_headers(event.type, source)]
 
 
 def dead_letter_headers(

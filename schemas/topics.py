@@ -82,6 +82,7 @@ ALERT_CMDS = (
     alerts.ResolveAlert,
     alerts.RecheckAlert,
 )
+LEVELS = (stock.StockLevel, stock.SkuState, stock.SeenCommands)
 ANSWERS = (stock.LineAllocated, stock.LineQueued, stock.LineRefused)
 PLACE = ("sku", "location_id")
 KEEP, COMPACT = True, False
@@ -107,9 +108,9 @@ ALLOCATIONS = Topic("allocations", ("order_id",), ANSWERS, "order", KEEP,
     "stock -> orders", "what stock answers: reserved where, queued, or refused")
 STOCK_MOVEMENTS = Topic("stock-movements", ("sku",), (stock.StockMoved,), "sku", KEEP,
     "stock -> sink-clickhouse", "facts: every change of stock; on hand is their sum")
-STOCK_LEVELS = Topic("stock-levels", PLACE, (stock.StockLevel, stock.SkuState), "sku", COMPACT,
+STOCK_LEVELS = Topic("stock-levels", PLACE, LEVELS, "sku", COMPACT,
     "stock -> alerts sink-postgres sink-clickhouse",
-    "ledger of the stock fold; `sku|` holds what belongs to the SKU", ledger=True)
+    "ledger of the stock fold; keys that end in `|` hold what belongs to the SKU", ledger=True)
 REORDER_POINTS = Topic("reorder-points", PLACE, (alerts.ReorderPoint,), "sku", COMPACT,
     "shell -> alerts sink-postgres", "when to reorder, as computed")
 THRESHOLD_OVERRIDES = Topic("threshold-overrides", PLACE, (alerts.ThresholdOverride,), "sku",
@@ -151,5 +152,8 @@ BY_NAME = {topic.name: topic for topic in TOPICS}
 
 
 def key_of(topic: Topic, body: Any) -> str:
-    """The key of a body on its topic; SKU states without a place end in `|`."""
-    return "|".join(str(getattr(body, field, "")) for field in topic.key)
+    """The key of a body on its topic; a state of a SKU as a whole has no place: `sku|`."""
+    if len(topic.key) == 1:
+        key: str = getattr(body, topic.key[0])
+        return key
+    return "|".join([str(getattr(body, field, "")) for field in topic.key])

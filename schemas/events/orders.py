@@ -49,6 +49,11 @@ class OrderLine:
     service: bool = False
 
 
+def _check_line_numbers(numbers: list[int]) -> None:
+    if len(set(numbers)) != len(numbers):
+        raise ValueError("two lines have the same line_no")
+
+
 @dataclass(slots=True, kw_only=True)
 class OrderEvent(Event):
     order_id: Id
@@ -78,9 +83,7 @@ class OrderPlaced(OrderEvent):
     pay_by: Time | None = None
 
     def __post_init__(self) -> None:
-        numbers = [line.line_no for line in self.lines]
-        if len(set(numbers)) != len(numbers):
-            raise ValueError("two lines have the same line_no")
+        _check_line_numbers([line.line_no for line in self.lines])
         if self.channel == "web" and not self.ship_from:
             raise ValueError("a web order names the places to take stock from in ship_from")
         if self.channel != "web" and self.location_id is None:
@@ -115,6 +118,9 @@ class OrderShipped(OrderEvent):
     )
     tracking: Text | None = None
 
+    def __post_init__(self) -> None:
+        _check_line_numbers([line.line_no for line in self.lines])
+
 
 @dataclass(slots=True, kw_only=True)
 class OrderDelivered(OrderEvent):
@@ -141,6 +147,8 @@ class ReturnedLine:
 class OrderReturned(OrderEvent):
     """Goods came back to a place. Complete in itself: the order may be unknown here.
 
+    Where the order is known, its channel counts, and its customer, ship-to place and priority
+    stand in for what is left out here.
     order_id: the order they were sold with, or one of the return's own where it is not known.
     """
 
@@ -153,6 +161,9 @@ class OrderReturned(OrderEvent):
     ship_to: ShipTo = field(default_factory=ShipTo)
     priority: Priority | None = None
     reason: Text | None = None
+
+    def __post_init__(self) -> None:
+        _check_line_numbers([line.line_no for line in self.lines])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -209,7 +220,7 @@ class LineState:
 
     answer: what stock said. `open`: not yet; `released`: given back or dropped.
     available: what stock had, where it refused or queued the line.
-    parts: what stands reserved now.
+    parts: what stands reserved now; nothing for services.
     """
 
     line_no: LineNo
@@ -230,22 +241,28 @@ class LineState:
 class EarlyEvent:
     """An event that came before the order was placed, with where it stands on `orders`."""
 
-    type: Literal["paid", "cancelled", "shipped", "delivered"]
-    id: Id
-    occurred_at: Time
+    event: Annotated[
+        OrderPaid | OrderCancelled | OrderShipped | OrderDelivered, Field(discriminator="type")
+    ]
     recorded_at: Time
     partition: int
     offset: int
-    lines: list[ShippedLine] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
 class OrderState:
     """What the order fold knows of an order. Compacted topic: the latest is the truth.
 
-    digest: of the accepted `placed` event's content, to tell a repetition from a conflict.
+    version: 1, 2, 3, ... without gaps: one a step that wrote the state.
+    occurred_at, recorded_at: of the last event applied.
+    digest: of the accepted `placed` event's content, to tell a repetition from a conflict;
+        empty while the order is not placed.
     seen: digests of the other events applied, so that one sent twice counts once.
+    pay_by: reservations end then, unless the order is paid.
+    cancel_asked: the order ends as soon as stock has answered every line.
+    closed_at: nothing stands reserved and nothing is waited for since then.
     due_at: when `timers` shall say that time has passed; None where nothing is waited for.
+        It is the end of the wait for `placed`, pay_by, or 90 days after closed_at.
     reduced: closed long ago; the lines are gone, repetitions are still recognised.
     attempt: counts reservations asked for, so that a late answer to an old one is told apart.
     cause: input topic -> highest offset applied here (the partition is the record's own).
@@ -268,7 +285,9 @@ class OrderState:
     accept_partial: bool = False
     placed_at: Time | None = None
     known_at: Time | None = None
+    pay_by: Time | None = None
     paid_at: Time | None = None
+    delivered_at: Time | None = None
     cancel_asked: bool = False
     closed_at: Time | None = None
     due_at: Time | None = None

@@ -162,7 +162,7 @@ class LineAnswer(Event):
 
 @dataclass(slots=True, kw_only=True)
 class LineAllocated(LineAnswer):
-    """Units stand reserved for the line, at these places."""
+    """Units stand reserved for the line, at these places; at none for a service."""
 
     type: Literal["allocated"] = "allocated"
     parts: list[Part]
@@ -178,7 +178,11 @@ class LineQueued(LineAnswer):
 
 @dataclass(slots=True, kw_only=True)
 class LineRefused(LineAnswer):
-    """Not enough, and no waiting. `available`: what the asked places had together."""
+    """Not enough, and no waiting.
+
+    available: what the asked places had together, apart from places that lines before it in
+        the queue wait for.
+    """
 
     type: Literal["refused"] = "refused"
     available: int
@@ -209,11 +213,14 @@ MovementFlag = Literal["oversold", "unknown_product", "late", "transfer_excess"]
 class Movement:
     """One change at one place. The levels after it are as this SKU's log decided.
 
-    command_id, partition, offset: the record on `stock-commands` that caused it.
+    command_id, partition, offset: the record on `stock-commands` that caused it. Lines of the
+        queue that a change of `products` serves have `products/...` as command_id and that
+        record's place.
     version: of the level after it: 1, 2, 3, ... without gaps a (SKU, place).
     known_at: when the change was known: see the envelope; recorded_at where nobody said.
-    flags: oversold (on hand went below zero), unknown_product, late (arrived after a count that
-        already included it), transfer_excess (more arrived than was in transit).
+    flags: oversold (took on hand below zero), unknown_product, late (arrived after a count that
+        already included it, or is a count older than the newest), transfer_excess (more arrived
+        than was in transit).
     """
 
     location_id: LocationId
@@ -258,8 +265,9 @@ class StockLevel:
 
     on_hand: physically there by the books; below zero after an oversold till sale.
     reserved: promised to open orders. in_transit: on its way here, not on hand.
-    recent: [epoch ms, on-hand delta] of each movement that happened after `recent_since` (epoch
-        ms): about 15 minutes, so that a count "at 10:00" can be told from the sales after it.
+    recent: [epoch ms, on-hand delta], by time, of the movements that happened after
+        `recent_since` (epoch ms): about 15 minutes, so that a count "at 10:00" can be told from
+        the sales after it. What the latest count included is left out.
     counted_at: when the latest count was taken.
     backfill: the last change was history.
     cause: input topic -> highest offset applied to this key.
@@ -297,9 +305,10 @@ class QueuedLine:
 class SkuState:
     """Key `sku|`: what belongs to the SKU as a whole.
 
-    known, stocked, safety_stock, backorder_limit: from `products`; known=False before it came.
+    known, stocked, safety_stock, backorder_limit: from `products`; known=False before it came
+        and after it was deleted.
     queue: lines that wait, oldest first.
-    seen: the newest outside command ids, as 64-bit hashes in base64, oldest first.
+    outside: how many commands from outside were applied; their newest ids: `SeenCommands`.
     """
 
     type: Literal["sku"] = "sku"
@@ -309,5 +318,24 @@ class SkuState:
     safety_stock: int = 0
     backorder_limit: int = 0
     queue: list[QueuedLine] = field(default_factory=list)
-    seen: str = ""
+    outside: int = 0
     cause: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class SeenCommands:
+    """Key `sku|#slot|`: some of the newest outside command ids of a SKU, so that one sent twice
+    counts once. Split over a ring of small records, because one is written a command.
+
+    ids: 64-bit hashes as 11 characters each (base64url), oldest first.
+    """
+
+    type: Literal["seen"] = "seen"
+    sku: Sku
+    slot: int
+    ids: str
+
+    @property
+    def location_id(self) -> str:
+        """The rest of the key; no place has a `|`, so it is no place's."""
+        return f"#{self.slot}|"

@@ -245,9 +245,9 @@ class Fold:
         positions = owned.next | {chunk.tp.topic: chunk.end}
         records.append(self._position_record(owned.number, positions))
         offsets = {TopicPartition(*chunk.tp): chunk.end}
-        results = await owned.writer.commit(records, offsets)
+        ledger = TopicPartition(self._spec.ledger.name, owned.number)
+        owned.read_to = await owned.writer.commit(records, offsets, ledger)
         owned.next = positions
-        owned.read_to = max(results[-1].offset + 1, owned.read_to)
         RECORDS.labels(chunk.tp.topic).inc(len(chunk.records))
         TRANSACTIONS.inc()
 

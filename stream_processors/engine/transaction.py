@@ -96,8 +96,10 @@ class Writer:
     async def stop(self) -> None:
         await self._producer.stop()
 
-    async def commit(self, records: list[Record], offsets: dict[TopicPartition, int]) -> list[Any]:
-        """Write records and offsets in one transaction; returns where each record stands.
+    async def commit(
+        self, records: list[Record], offsets: dict[TopicPartition, int], ledger: TopicPartition
+    ) -> int:
+        """Write records and offsets in one transaction; returns the ledger's end after it.
 
         Raises whatever went wrong. Nothing is then known of the outcome, and the process must
         end: a restart reads the truth from the ledger.
@@ -105,22 +107,45 @@ class Writer:
         producer = self._producer
         await producer.begin_transaction()
         self._on_step("begun")
-        sends = [
-            await producer.send(
-                record.topic,
-                record.value,
-                record.key,
-                partition=record.partition,
-                headers=record.headers,
-            )
-            for record in records
-        ]
+        sends = await self._send(records)
         self._on_step("sent")
-        # aiokafka commits happily although a send was refused: wait for every one of them.
-        results = await asyncio.gather(*sends)
+        # aiokafka commits happily although a batch was refused: wait for every one of them.
+        results = await asyncio.gather(*(future for _, _, future in sends))
         self._on_step("acknowledged")
         await producer.send_offsets_to_transaction(offsets, self._group)
         self._on_step("offsets")
         await producer.commit_transaction()
         self._on_step("committed")
-        return list(results)
+        end: int = max(
+            result.offset + count
+            for result, (at, count, _) in zip(results, sends, strict=True)
+            if at == ledger
+        )
+        return end
+
+    async def _send(
+        self, records: list[Record]
+    ) -> list[tuple[TopicPartition, int, asyncio.Future[Any]]]:
+        """Hand over batches: a future a record would cost more than the record itself."""
+        producer = self._producer
+        by_partition: dict[tuple[str, int], list[Record]] = {}
+        for record in records:
+            by_partition.setdefault((record.topic, record.partition), []).append(record)
+        sends = []
+        for (topic, partition), group in by_partition.items():
+            at = TopicPartition(topic, partition)
+            batch = producer.create_batch()
+            for record in group:
+                fields = {"key": record.key, "value": record.value, "headers": record.headers}
+                if batch.append(timestamp=None, **fields) is None:
+                    full, batch = batch, producer.create_batch()
+                    sends.append((at, full.record_count(), await _submit(producer, full, at)))
+                    batch.append(timestamp=None, **fields)
+            sends.append((at, batch.record_count(), await _submit(producer, batch, at)))
+        return sends
+
+
+async def _submit(producer: Any, batch: Any, at: TopicPartition) -> asyncio.Future[Any]:
+    batch.close()
+    future: asyncio.Future[Any] = await producer.send_batch(batch, at.topic, partition=at.partition)
+    return future
