@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from aiokafka import TopicPartition
 
 from runtime.codec import decode_state
 from runtime.errors import Mismatch
-from runtime.kafka import new_consumer, start
+from runtime.reading import read_to_end
 from runtime.settings import Settings
 from schemas.events.positions import POSITION_PREFIX, Position
 from schemas.topics import Topic
@@ -34,53 +33,25 @@ class Restored:
 
 
 async def restore(
-    settings: Settings,
-    ledger: Topic,
-    read_from: Mapping[int, int],
+    settings: Settings, ledger: Topic, read_from: Mapping[int, int]
 ) -> dict[int, Restored]:
     """Read partitions of a ledger from the given positions to their present ends.
 
     Only the last value of each key is decoded. The fold's transactional producer must have been
     started before, so that nobody else can write behind the end.
     """
-    consumer = new_consumer(
-        settings, max_partition_fetch_bytes=8 * 1024 * 1024, fetch_max_wait_ms=10
-    )
-    await start(consumer, settings)
-    try:
-        raw, read_to = await _read_to_end(consumer, ledger, read_from)
-    finally:
-        await consumer.stop()
+    raw: dict[int, dict[bytes, bytes | None]] = {number: {} for number in read_from}
+
+    def take(records: Sequence[Any]) -> None:
+        latest = raw[records[0].partition]
+        for record in records:
+            latest[record.key] = record.value
+
+    ends = await read_to_end(settings, ledger, read_from, take)
     return {
-        partition: await _decode(ledger, records, read_to[partition])
+        partition: await _decode(ledger, records, ends[partition])
         for partition, records in raw.items()
     }
-
-
-async def _read_to_end(
-    consumer: Any, ledger: Topic, read_from: Mapping[int, int]
-) -> tuple[dict[int, dict[bytes, bytes | None]], dict[int, int]]:
-    partitions = {TopicPartition(ledger.name, number): at for number, at in read_from.items()}
-    consumer.assign(list(partitions))
-    ends = await consumer.end_offsets(list(partitions))
-    begins = await consumer.beginning_offsets(list(partitions))
-    for partition, at in partitions.items():
-        consumer.seek(partition, max(at, begins[partition]))
-    raw: dict[int, dict[bytes, bytes | None]] = {number: {} for number in read_from}
-    behind = set(partitions)
-    while True:
-        for partition in list(behind):
-            if await consumer.position(partition) >= ends[partition]:
-                behind.discard(partition)
-                consumer.pause(partition)
-        if not behind:
-            break
-        fetched = await consumer.getmany(*behind, timeout_ms=200)
-        for partition, records in fetched.items():
-            latest = raw[partition.partition]
-            for record in records:
-                latest[record.key] = record.value
-    return raw, {partition.partition: end for partition, end in ends.items()}
 
 
 async def _decode(ledger: Topic, records: dict[bytes, bytes | None], read_to: int) -> Restored:

@@ -240,7 +240,7 @@ class TestApply:
 
     def test_a_state_too_large_refuses_only_its_event(self, fold: Fold, table: FoldTable) -> None:
         growing = 100 + RECORD_BYTES_MAX // 1_000
-        written = apply(fold, [sell(0), sell(1, quantity=growing), sell(2)])
+        written = apply(fold, [sell(0), sell(1), sell(2, quantity=growing)])
         assert reasons(written) == ["too_large"]
         assert table.get("TEA|cairo-1").on_hand == -2
         assert sum(record.topic == "stock-movements" for record in written) == 2
