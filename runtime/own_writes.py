@@ -320,7 +320,7 @@ def _refused(refusals: Sequence[Refusal], written: int) -> InventoryError:
     first = refusals[0]
     where = f" ({first.field})" if first.field else ""
     others = written - len(refusals)
-    tail = f" {others} of {written} others were applied." if others else ""
+    tail = f" {others} of {written} were not refused." if others else ""
     return InventoryError(
         f"{first.key} was refused: {first.reason}{where}: {first.detail}.{tail}",
         remedy="'inventory dead-letters list' keeps it; correct it and send it again.",

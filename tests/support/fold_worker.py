@@ -3,6 +3,7 @@
     python -m tests.support.fold_worker stock --at acknowledged --nth 3 --how kill
 
 Steps: begun, sent, acknowledged, offsets, committed (`stream_processors.engine.transaction`).
+On SIGUSR2 it writes its Faust table, as it stands in memory, to the path in TABLE_FILE.
 """
 
 from __future__ import annotations
@@ -11,18 +12,42 @@ import argparse
 import os
 import signal
 import time
+from pathlib import Path
+from typing import Any
 
+from runtime.codec import encode
 from runtime.logs import configure_logs
 from runtime.settings import load_settings
 from stream_processors.alerts import agent as alerts
 from stream_processors.engine.app import run_fold
+from stream_processors.engine.table import FoldTable
 from stream_processors.orders import agent as orders
 from stream_processors.stock import agent as stock
 
 DAWDLE_SECONDS = 0.3
 
 
+def write_table_on_signal() -> None:
+    """The table is the engine's own; its constructor tells us which."""
+    tables: list[FoldTable] = []
+    make = FoldTable.__init__
+
+    def remember(table: FoldTable, *args: Any, **kwargs: Any) -> None:
+        make(table, *args, **kwargs)
+        tables.append(table)
+
+    def write(*_signal: Any) -> None:
+        path = Path(os.environ["TABLE_FILE"])
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(encode(dict(tables[0])))
+        fresh.replace(path)
+
+    FoldTable.__init__ = remember  # type: ignore[method-assign]
+    signal.signal(signal.SIGUSR2, write)
+
+
 def main() -> None:
+    write_table_on_signal()
     parser = argparse.ArgumentParser()
     parser.add_argument("fold", choices=["orders", "stock", "alerts"])
     parser.add_argument("--at", default="")

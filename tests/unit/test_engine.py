@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import faust
+import msgspec
 import pytest
 from faust.types import TP
 
@@ -21,7 +22,7 @@ from schemas.events.positions import InputPosition, Position
 from schemas.events.stock import Movement, SellStock, StockLevel, StockMoved
 from schemas.topics import PRODUCTS, STOCK_COMMANDS, STOCK_LEVELS, STOCK_MOVEMENTS
 from stream_processors.engine.chunks import Chunk
-from stream_processors.engine.fold import Fold, FoldSpec
+from stream_processors.engine.fold import EXIT_FAILED, Fold, FoldSpec, Owned
 from stream_processors.engine.ledger import check_position
 from stream_processors.engine.outcome import Get, Out, Outcome
 from stream_processors.engine.table import FoldTable
@@ -245,6 +246,62 @@ class TestApply:
         assert table.get("TEA|cairo-1").on_hand == -2
         assert sum(record.topic == "stock-movements" for record in written) == 2
         assert max(len(record.value) for record in written) <= RECORD_BYTES_MAX
+
+
+class FakeWriter:
+    """Commits nothing; keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.committed: list[list[Any]] = []
+
+    async def commit(self, records: list[Any], *_offsets: Any) -> int:
+        self.committed.append(records)
+        return 1
+
+
+class TestPositions:
+    @pytest.fixture
+    def writer(self, fold: Fold) -> FakeWriter:
+        writer = FakeWriter()
+        owned = Owned(PARTITION, writer, ready=True)  # type: ignore[arg-type]
+        owned.next = {STOCK_COMMANDS.name: 5, PRODUCTS.name: 0}
+        fold._owned[PARTITION] = owned
+        return writer
+
+    def commands(self, start: int, end: int) -> Chunk:
+        records = [sell(offset) for offset in range(start, end)]
+        return Chunk(TP(STOCK_COMMANDS.name, PARTITION), records, start, end, 1)
+
+    async def test_what_was_folded_already_is_dropped(self, fold: Fold, writer: FakeWriter) -> None:
+        await fold.fold(self.commands(0, 5))
+        assert writer.committed == []
+
+    async def test_a_chunk_that_overlaps_is_folded_from_the_position_on(
+        self, fold: Fold, writer: FakeWriter
+    ) -> None:
+        await fold.fold(self.commands(2, 7))
+        facts = [record for record in writer.committed[0] if record.topic == "stock-movements"]
+        assert len(facts) == 2
+        assert fold.next_of(TP(STOCK_COMMANDS.name, PARTITION)) == 7
+
+    async def test_a_gap_ends_the_process(
+        self, fold: Fold, writer: FakeWriter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def exit_(code: int) -> None:
+            raise SystemExit(code)
+
+        monkeypatch.setattr("os._exit", exit_)
+        with pytest.raises(SystemExit) as ended:
+            await fold._fold(self.commands(6, 8))
+        assert ended.value.code == EXIT_FAILED
+        assert writer.committed == []
+
+    async def test_the_position_goes_with_the_states(self, fold: Fold, writer: FakeWriter) -> None:
+        await fold.fold(self.commands(5, 8))
+        last = writer.committed[0][-1]
+        assert last.key == f"@position|{PARTITION}".encode()
+        position = msgspec.json.decode(last.value, type=Position)
+        assert position.inputs[STOCK_COMMANDS.name] == InputPosition(topic_id="id", next=8)
 
 
 def test_movements_of_a_sku_share_a_record_in_their_order() -> None:
