@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from inventory.commands import (
     about,
@@ -68,13 +70,15 @@ for _module in (
 
 def main() -> int:
     """Run a command; returns its exit code. Errors a person can act on are one sentence."""
+    # Clients log what our own sentence says better; workers set up their logs themselves.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app(standalone_mode=True)
     except InventoryError as error:
         if os.environ.get("INVENTORY_DEBUG"):
             raise
         console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print(f"[red]inventory:[/red] {error}", markup=True)
+        console.print("[red]inventory:[/red]", escape(str(error)))
         if error.remedy:
             console.print(f"  {error.remedy}", markup=False)
         return error.exit_code

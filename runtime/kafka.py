@@ -66,7 +66,8 @@ async def start(client: Any, settings: Settings) -> None:
     try:
         await client.start()
     except (KafkaConnectionError, OSError) as error:
-        await client.stop()
+        # The admin client names it otherwise.
+        await (client.stop if hasattr(client, "stop") else client.close)()
         raise unreachable(settings) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -17,9 +18,8 @@ from inventory.reconciling.refold import differing, refold
 from inventory.reconciling.stores_side import read_clickhouse, read_postgres, wait_for_sinks
 from inventory.reconciling.topics_side import read_topics
 from runtime.settings import Settings, load_settings
-from sinks.clickhouse import rebuild as clickhouse_store
-from sinks.postgres import rebuild as postgres_store
 
+STORES = ("postgres", "clickhouse")
 ROUNDS = 3
 SHOWN_MAX = 20
 
@@ -115,12 +115,12 @@ def rebuild(
 
     Example: **inventory rebuild clickhouse**
     """
-    stores = {"postgres": postgres_store.rebuild, "clickhouse": clickhouse_store.rebuild}
-    if store not in stores:
-        raise typer.BadParameter("it is one of postgres, clickhouse", param_hint="STORE")
+    if store not in STORES:
+        raise typer.BadParameter(f"it is one of {', '.join(STORES)}", param_hint="STORE")
     if not yes:
         typer.confirm(f"Empty {store} and copy everything again?", abort=True)
-    asyncio.run(stores[store](load_settings()))
+    # Late: the sinks' libraries would slow down every other command.
+    asyncio.run(import_module(f"sinks.{store}.rebuild").rebuild(load_settings()))
     say(f"{store} is empty; its sink copies everything again. 'inventory reconcile' tells when.")
 
 

@@ -11,6 +11,7 @@ from schemas.events.base import Event, Id, Level, LocationId, Sku, Text, Time
 
 Severity = Literal["ok", "low", "critical", "out"]
 ThresholdSource = Literal["override", "reorder-point", "default"]
+What = Literal["raised", "worse", "better", "ended", "acknowledged", "snoozed", "resolved"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,14 +106,14 @@ AlertCommand = Annotated[
 class AlertChanged(PlaceEvent):
     """An alert was raised, got worse or better, was acknowledged, snoozed or ended.
 
-    alert_id: the same from raise to end. since: when it was raised.
+    alert_id: the same from raise to end. since: when it stopped being well.
     level: on hand less reserved, when decided. raise_at, clear_at: the thresholds that counted.
-    version: of the alert's state: rises with each change of a (SKU, place).
+    version: rises with each change of a (SKU, place) and of its alert's state.
     """
 
     type: Literal["alert_changed"] = "alert_changed"
     alert_id: Id
-    what: Literal["raised", "worse", "better", "ended", "acknowledged", "snoozed", "resolved"]
+    what: What
     old_state: Severity
     state: Severity
     level: int
@@ -141,11 +142,17 @@ class AlertState:
     """Key `sku|location`: what the alert fold knows.
 
     announced: what subscribers were told last; `severity` may be ahead of it in a history, or
-        while snoozed.
-    lows, highs: the reduced past of the level: [level, epoch ms, level version] of each point
-        that no later one undercuts (lows) or exceeds (highs), oldest first. Enough to answer
-        "which was crossed last" for any thresholds, so the outcome does not depend on whether
-        a level or a threshold came first.
+        while snoozed or resolved by hand.
+    since: when it stopped being well. opened_at: when the record that raised the alert was
+        recorded; what people said before that was about an earlier one.
+    resolved_level: the level at which somebody closed the alert by hand; None again once it is
+        well or got worse.
+    backfill: the last level was history; nothing is said until a live one or a recheck.
+    lows: [level, epoch ms, level version] of each point that no later one reaches or undercuts,
+        oldest first; the last is the present. highs: likewise, points that no later one reaches
+        or exceeds, if a low lies between. Enough to answer "which was crossed last" for any
+        thresholds, so the outcome does not depend on whether a level or a threshold came first.
+    seen: digests of the newest answers of people, so that one sent twice counts once.
     due_at: when `timers` shall ask for a recheck.
     """
 
@@ -161,6 +168,8 @@ class AlertState:
     recorded_at: Time
     alert_id: Id | None = None
     since: Time | None = None
+    opened_at: Time | None = None
+    resolved_level: int | None = None
     acknowledged_by: Text | None = None
     acknowledged_at: Time | None = None
     snoozed_until: Time | None = None

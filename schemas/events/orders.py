@@ -239,14 +239,25 @@ class LineState:
 
 @dataclass(slots=True, kw_only=True)
 class EarlyEvent:
-    """An event that came before the order was placed, with where it stands on `orders`."""
+    """An event that came before the order was placed, with where it stands on `orders`.
 
-    event: Annotated[
-        OrderPaid | OrderCancelled | OrderShipped | OrderDelivered, Field(discriminator="type")
-    ]
+    Just one of paid, cancelled, shipped and delivered is there.
+    """
+
     recorded_at: Time
     partition: int
     offset: int
+    paid: OrderPaid | None = None
+    cancelled: OrderCancelled | None = None
+    shipped: OrderShipped | None = None
+    delivered: OrderDelivered | None = None
+
+    @property
+    def event(self) -> OrderPaid | OrderCancelled | OrderShipped | OrderDelivered:
+        event = self.paid or self.cancelled or self.shipped or self.delivered
+        if event is None:
+            raise ValueError("an early event is one of paid, cancelled, shipped, delivered")
+        return event
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,7 @@ on a gap; one transaction a chunk; end the process when a transaction fails.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -145,6 +146,7 @@ class Fold:
                     return {}
                 await self._fence(number)
             await self._restore(numbers)
+            gc.freeze()  # the table stays: no need to look through it again and again
             return {
                 TP(topic.name, number): self._owned[number].next[topic.name]
                 for number in numbers

@@ -11,11 +11,12 @@ from schemas.events.stock import (
     MovementFlag,
     MovementKind,
     QueuedLine,
+    SeenCommands,
     SkuState,
     StockLevel,
     StockMoved,
 )
-from schemas.topics import ALLOCATIONS, STOCK_MOVEMENTS, Topic
+from schemas.topics import ALLOCATIONS, STOCK_COMMANDS, STOCK_MOVEMENTS
 from stream_processors.engine.outcome import Get, Out, Outcome
 from stream_processors.stock.recent import millis, remember
 
@@ -29,9 +30,7 @@ class Step:
 
     __slots__ = (
         "_answers",
-        "_event",
         "_get",
-        "_known_at",
         "_movements",
         "_states",
         "arrival",
@@ -40,6 +39,7 @@ class Step:
         "command_id",
         "document",
         "id",
+        "known_at",
         "line_no",
         "occurred_at",
         "order_id",
@@ -57,14 +57,13 @@ class Step:
         self.document: str | None = None
         self.reason: str | None = None
         self._get = get
-        self._event = event
         if event is None:
-            self.occurred_at = self._known_at = arrival.recorded_at
-            self.backfill, self.by, self.command_id = False, None, self.id
+            self.occurred_at, self.known_at = arrival.recorded_at, None
+            self.backfill, self.by = False, None
         else:
-            self.occurred_at = event.occurred_at
-            self._known_at = event.known_at or arrival.recorded_at
-            self.backfill, self.by, self.command_id = event.backfill, event.by, event.id
+            self.occurred_at, self.known_at = event.occurred_at, event.known_at
+            self.backfill, self.by = event.backfill, event.by
+        self.command_id = event.id if arrival.topic == STOCK_COMMANDS.name else self.id
         self._states: dict[str, Any] = {}
         self._movements: list[Movement] = []
         self._answers: list[Out] = []
@@ -165,7 +164,7 @@ class Step:
                 version=level.version,
                 occurred_at=self.occurred_at,
                 recorded_at=self.arrival.recorded_at,
-                known_at=self._known_at,
+                known_at=self.known_at or self.arrival.recorded_at,
                 command_id=self.command_id,
                 partition=self.arrival.partition,
                 offset=self.arrival.offset,
@@ -179,28 +178,22 @@ class Step:
             )
         )
 
-    def put(self, key: str, state: Any) -> None:
-        """A state other than a level."""
-        self._states[key] = state
+    def put(self, state: StockLevel | SeenCommands) -> None:
+        self._states[f"{self.sku}|{state.location_id}"] = state
 
     def keep(self, *, queue: list[QueuedLine] | None = None, outside: int | None = None) -> None:
         """Write what belongs to the SKU, with another queue or count of outside commands."""
         old = self.sku_state
-        self.put_sku(
-            SkuState(
-                sku=self.sku,
-                known=old.known,
-                stocked=old.stocked,
-                safety_stock=old.safety_stock,
-                backorder_limit=old.backorder_limit,
-                queue=old.queue if queue is None else queue,
-                outside=old.outside if outside is None else outside,
-                cause=self._cause(old.cause),
-            )
+        self.sku_state = self._states[self.sku + "|"] = SkuState(
+            sku=self.sku,
+            known=old.known,
+            stocked=old.stocked,
+            safety_stock=old.safety_stock,
+            backorder_limit=old.backorder_limit,
+            queue=old.queue if queue is None else queue,
+            outside=old.outside if outside is None else outside,
+            cause=self._cause(old.cause),
         )
-
-    def put_sku(self, state: SkuState) -> None:
-        self.sku_state = self._states[self.sku + "|"] = state
 
     def _cause(self, old: dict[str, int]) -> dict[str, int]:
         return {**old, self.arrival.topic: self.arrival.offset}
@@ -213,7 +206,7 @@ class Step:
                 model(
                     id=f"{self.id}/{len(self._answers)}",
                     occurred_at=self.occurred_at,
-                    known_at=self._event.known_at if self._event is not None else None,
+                    known_at=self.known_at,
                     backfill=self.backfill,
                     by=self.by,
                     order_id=line.order_id,
@@ -229,11 +222,10 @@ class Step:
         """All of it: the facts first, then the answers."""
         if not self._movements:
             return Outcome(self._states, self._answers)
-        event = self._event
         moved = StockMoved(
             id=self.id,
             occurred_at=self.occurred_at,
-            known_at=event.known_at if event is not None else None,
+            known_at=self.known_at,
             backfill=self.backfill,
             by=self.by,
             sku=self.sku,

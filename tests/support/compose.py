@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def compose_document() -> dict[str, Any]:
 def variables() -> set[str]:
     """The names that may be set from outside."""
     return {name for name, _ in _VARIABLE.findall((ROOT / "docker-compose.yml").read_text("utf-8"))}
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _filled(value: Any, environment: dict[str, str]) -> Any:

@@ -60,7 +60,7 @@ def whole_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting
 
 
 def wait_until(
-    folder: StateFolder, condition: Callable[[Status], bool], seconds: float = 30
+    folder: StateFolder, condition: Callable[[Status], bool], seconds: float = 90
 ) -> Status:
     """The status as soon as it meets the condition; fails with the last one when it never does."""
     deadline = time.monotonic() + seconds

@@ -115,7 +115,7 @@ class Servers:
 
     def stop(self) -> None:
         self.postgres.stop()
-        self.kafka.stop()
+        self.kafka.kill()
 
 
 class SinkProcess:

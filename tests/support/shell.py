@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -53,6 +54,15 @@ def movement(kind: MovementKind, order_id: str, line_no: int, place: str = "a") 
         order_id=order_id,
         line_no=line_no,
     )
+
+
+async def eventually(what: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
+    """Wait until it is so; fails when it isn't in time."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await what():
+                return
+            await asyncio.sleep(0.02)
 
 
 class Fold:

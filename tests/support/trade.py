@@ -298,6 +298,7 @@ class Trade:
     orders: Fold = field(init=False)
     stock: Fold = field(init=False)
     logs: dict[tuple[str, str], deque[Any]] = field(default_factory=dict)
+    waiting: list[tuple[str, str]] = field(default_factory=list)
     facts: list[tuple[str, Movement]] = field(default_factory=list)
     sales: list[SalesRecorded] = field(default_factory=list)
     refused: list[tuple[Any, Refused]] = field(default_factory=list)
@@ -309,16 +310,22 @@ class Trade:
         self.stock = Fold(stock_rules.decide, STOCK_LEVELS, careful=self.careful)
 
     def publish(self, topic: Topic, event: Any, key: str | None = None) -> None:
-        log = self.logs.setdefault((topic.name, key or key_of(topic, event)), deque())
+        where = topic.name, key or key_of(topic, event)
+        log = self.logs.setdefault(where, deque())
+        if not log:
+            self.waiting.append(where)
         log.append((topic, event))
 
     def step(self) -> bool:
         """One fold takes one record of one key, whichever comes up. False: all is read."""
-        waiting = [key for key, log in self.logs.items() if log]
-        if not waiting:
+        if not self.waiting:
             return False
-        key = self.random.choice(waiting)
+        index = self.random.randrange(len(self.waiting))
+        key = self.waiting[index]
         topic, event = self.logs[key].popleft()
+        if not self.logs[key]:
+            self.waiting[index] = self.waiting[-1]
+            self.waiting.pop()
         self.seconds += 0.001
         fold = self.orders if topic in (ORDERS, ALLOCATIONS) else self.stock
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.codec import encode
 from schemas.events.alerts import AlertState
-from schemas.events.stock import SkuState
+from schemas.events.stock import SeenCommands, SkuState
 from schemas.topics import ALERT_COMMANDS, REORDER_POINTS, STOCK_LEVELS, THRESHOLD_OVERRIDES
 from stream_processors.alerts.hysteresis import POINTS_MAX
 from stream_processors.alerts.rules import HISTORY_QUIET, SEEN_MAX, Defaults
@@ -370,6 +370,8 @@ def test_a_level_is_written_even_when_nothing_is_said(world: World) -> None:
 def test_states_of_skus_and_removed_levels_are_not_levels(world: World) -> None:
     sku = world.script.record(STOCK_LEVELS, SkuState(sku=SKU), 0)
     assert world.apply(sku) == []
+    seen = SeenCommands(sku=SKU, slot=0, ids="")
+    assert world.apply(world.script.record(STOCK_LEVELS, seen, 0)) == []
     assert world.do(world.script.removal, 1, STOCK_LEVELS) == []
     assert world.table == {}
 

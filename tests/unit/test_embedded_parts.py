@@ -60,6 +60,11 @@ def test_the_last_words_of_a_log_are_a_sentence(line: str, said: str) -> None:
     assert last_words(["before", line]) == said
 
 
+def test_of_an_error_with_a_remedy_the_error_is_said() -> None:
+    lines = ["before", "inventory: Topic x does not exist.", "Run 'inventory migrate'."]
+    assert last_words(lines) == "Topic x does not exist"
+
+
 def test_no_last_words_where_the_log_is_empty() -> None:
     assert last_words([]) == ""
 

@@ -390,6 +390,17 @@ def test_paid_after_a_cancellation_is_the_same_whenever_stock_answers(desk: Desk
     assert desk.status == "paid_unfulfilled"
 
 
+def test_cancelled_again_after_the_money_came_is_the_same_whenever_stock_answers(
+    desk: Desk,
+) -> None:
+    desk.send(web_order())
+    desk.cancel()
+    desk.pay()
+    desk.cancel()
+    desk.allocate(1, ("a", 2))
+    assert desk.status == "cancelled"
+
+
 def test_an_expired_order_whose_lines_are_forgotten_cannot_reserve_again(reserved: Desk) -> None:
     reserved.expire()
     reserved.expire()
@@ -446,6 +457,14 @@ def test_what_was_shipped_before_stocks_answer_has_left(desk: Desk) -> None:
     assert released(outcome) == [(1, None, 2)]
     assert desk.status == "shipped"
     assert released(desk.allocate(1, ("b", 2))) == [(1, "b", 2)]
+    assert desk.status == "shipped"
+
+
+def test_what_was_shipped_before_stocks_answer_is_the_goods_not_just_the_postage(
+    desk: Desk,
+) -> None:
+    desk.send(web_order(line(1), line(2, sku="POST", quantity=1, service=True)))
+    assert [sale[0] for sale in sold(desk.ship())] == [1, 2]
     assert desk.status == "shipped"
 
 

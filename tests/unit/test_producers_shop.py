@@ -52,6 +52,14 @@ def test_the_same_sale_rung_up_again_has_the_same_ids() -> None:
     assert sale("o1", "cairo-1", BASKET, "GBP", AT) == first
 
 
+def test_prices_that_are_equal_make_equal_orders() -> None:
+    two, same = (
+        encode(sale("o1", "a", [BasketItem("TEA", 1, Decimal(text))], "GBP", AT))
+        for text in ("2", "2.00")
+    )
+    assert two == same
+
+
 def test_a_web_order_says_where_from_and_until_when() -> None:
     checkout = Checkout(
         currency="EUR",

@@ -1,0 +1,3 @@
+#!/bin/sh
+# The `inventory` command inside the image.
+exec /opt/venv/bin/python -m inventory.main "$@"
