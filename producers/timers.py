@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from producers.agenda import Agenda
 from runtime.clock import Clock, now, to_millis
 from runtime.errors import Mismatch, Unavailable
 from runtime.health import RECORDS, Health
-from runtime.kafka import Publisher, new_consumer, new_producer, start, unreachable
+from runtime.kafka import Publisher, client_options, new_consumer, start, unreachable
 from runtime.logs import configure_logs, get_logger
 from runtime.settings import Settings
 from runtime.topic_admin import describe_topics
@@ -39,8 +39,8 @@ BATCH = 1_000
 _POLL_SECONDS = 0.5
 _SILENCE_MS = 5_000
 _RETRY_SECONDS = 1.0
-_SEND_TIMEOUT_MS = 5_000
-_STOP_SECONDS = 10.0
+_SEND_SECONDS = 5.0
+_STOP_SECONDS = 5.0
 log = get_logger(__name__)
 
 
@@ -167,7 +167,13 @@ class Timers(ConsumerRebalanceListener):
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             max_partition_fetch_bytes=8 * 1024 * 1024,
         )
-        self._producer = new_producer(settings, request_timeout_ms=_SEND_TIMEOUT_MS)
+        # Not idempotent: such a producer never gives up, and saying it twice does no harm.
+        self._producer = AIOKafkaProducer(
+            **client_options(settings),
+            acks="all",
+            max_batch_size=256 * 1024,
+            request_timeout_ms=int(_SEND_SECONDS * 1000),
+        )
         self._publisher = Publisher(settings, f"/{TIMERS}", self._producer)
         self._books: dict[TopicPartition, _Book] = {}
         self._stale = False
@@ -195,12 +201,13 @@ class Timers(ConsumerRebalanceListener):
         finally:
             self._health.ready(False)
             self._forget()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._disconnect(), timeout=_STOP_SECONDS)
+            await self._disconnect()
 
     async def _disconnect(self) -> None:
+        stops = (self._consumer.stop(), self._producer.stop())
+        # While Kafka is away stopping may take long; then it goes on in the background.
+        await asyncio.wait([asyncio.gather(*stops, return_exceptions=True)], timeout=_STOP_SECONDS)
         # Where a fetch has just failed, aiokafka's stop ends half done, as if it were cancelled.
-        await asyncio.gather(self._consumer.stop(), self._producer.stop(), return_exceptions=True)
         await self._consumer._client.close()
 
     def _forget(self) -> None:
@@ -268,13 +275,12 @@ class Timers(ConsumerRebalanceListener):
             for key, due_at in book.agenda.take(at, BATCH) if book.whole else ():
                 event = said.make(key, due_at, at)
                 sent.append(await self._publisher.send_soon(said.topic, event))
-        failures = [
-            result
-            for result in await asyncio.gather(*sent, return_exceptions=True)
-            if isinstance(result, BaseException)
-        ]
-        if failures:
-            raise failures[0]
+        if not sent:
+            return
+        done, late = await asyncio.wait(sent, timeout=_SEND_SECONDS)
+        failures = [error for future in done if (error := future.exception()) is not None]
+        if late or failures:
+            raise failures[0] if failures else unreachable(self._settings)
 
 
 def _note(agenda: Agenda, record: Any) -> None:

@@ -1,7 +1,7 @@
 """The JDK's cache of classes loaded and linked ahead of time: it halves Kafka's start.
 
 It is made once, lies beside the jars and serves every state folder. It must never keep Kafka from
-starting: the JDK ignores one that does not fit, and one that a start failed with is not used again.
+starting: the JDK ignores one that does not fit, and one that Java crashed with is not used again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def is_missing(jvm: Sequence[str]) -> bool:
 
 
 def distrust(jvm: Sequence[str]) -> None:
-    """A start failed with it: go without from now on."""
+    """Java crashed with it: go without from now on."""
     with contextlib.suppress(OSError):
         if _file(jvm, "aot").exists():
             _file(jvm, "failed").touch()

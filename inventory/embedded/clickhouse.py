@@ -85,5 +85,5 @@ class ClickHouse:
             return False
         return f"x-inventory-server: {pid}\r\n" in answer.lower()
 
-    def ended(self, *, clean: bool, ready: bool) -> None:
+    def ended(self, code: int) -> None:
         """Nothing to do."""

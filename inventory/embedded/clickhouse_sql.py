@@ -130,7 +130,9 @@ def refuse_engines(request: Request) -> None:
         after = words[here + 1]
         if after.text == "=" and here + 2 < len(words):
             after = words[here + 2]
-        if after.kind in ("word", "name") and after.text.upper() not in ENGINES:
+        if after.kind not in ("word", "name") or after.says("FROM"):
+            continue  # a column of that name
+        if after.text.upper() not in ENGINES:
             raise Denied(
                 BAD_ARGUMENTS,
                 "BAD_ARGUMENTS",

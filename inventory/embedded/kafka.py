@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from inventory.embedded import aot
 from inventory.embedded.jars import kafka_jars
+from inventory.embedded.logs import explain, lines_of
 from inventory.embedded.parts import Sign, answering
 from inventory.embedded.processes import end_with_parent
 from inventory.embedded.state import free_ports
@@ -25,6 +26,7 @@ from runtime.errors import InventoryError
 # C1 alone starts fastest; at our rates C2 gains nothing.
 JVM = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 MAKE_SECONDS = 120
+CRASHES = {-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL}
 LOGGING = [
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -123,9 +125,9 @@ class Kafka:
             env={**os.environ, **self.environment()},
         )
         if done.returncode:
-            said = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+            said = explain(lines_of(done.stderr or done.stdout))
             raise InventoryError(
-                f"Kafka's storage in {self._data} could not be made: {said}",
+                f"Kafka's storage in {self._data} could not be made: {said}.",
                 remedy="Check the disk ('inventory doctor'), then run 'inventory up' again.",
             )
 
@@ -165,8 +167,8 @@ class Kafka:
                 return line.partition("=")[2]
         return ""
 
-    def ended(self, *, clean: bool, ready: bool) -> None:
-        if not ready:
+    def ended(self, code: int) -> None:
+        if code in CRASHES:
             aot.distrust(JVM)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -10,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from inventory.embedded import processes
-from inventory.embedded.logs import why
+from inventory.embedded.logs import explain, tail
 from inventory.embedded.parts import Exits, Part, Sign, State
 from inventory.embedded.state import StateFolder
 from runtime.errors import EXIT_UNAVAILABLE, InventoryError
 from runtime.logs import get_logger
 
-LOOK_STARTING_SECONDS, LOOK_SECONDS = 0.1, 1.0
+LOOK_STARTING_SECONDS, LOOK_SECONDS = 0.1, 2.0
 LOOK_LIMIT_SECONDS = 5.0
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.5, 30.0
 # A process that was ready so long started well: the next pause is short again.
 SETTLED_SECONDS = 10.0
+DISK_FULL_BYTES = 1_000_000
 SOMEBODY_KILLED_IT = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 
 log = get_logger(__name__)
@@ -100,13 +102,13 @@ class Keeper:
             await asyncio.sleep(self._pause())
             return
         self.pid, self._ready_at, self._idle = process.pid, 0.0, False
-        frozen = clean = False
+        frozen = False
         try:
             frozen = await self._watch(process)
         finally:
             if process.returncode is None:
-                clean = await processes.stop(process, part.stop_signal, part.stop_seconds)
-            part.ended(clean=clean, ready=bool(self._ready_at))
+                await processes.stop(process, part.stop_signal, part.stop_seconds)
+            part.ended(process.returncode or 0)
             self._lose()
         said = self._explain(process.returncode or 0, frozen, path, log_start)
         log.warning("ended", part=name, code=process.returncode, why=said)
@@ -123,7 +125,9 @@ class Keeper:
         if code in SOMEBODY_KILLED_IT:
             # The system does so too, when memory runs out.
             return f"it was ended from outside ({signal.Signals(-code).name})"
-        return why(path, log_start) or f"it ended with exit code {code}"
+        if shutil.disk_usage(self._folder.path).free < DISK_FULL_BYTES:
+            return "the disk is full; free some space"  # the log could not say so any more
+        return explain(tail(path, log_start)) or f"it ended with exit code {code}"
 
     async def _watch(self, process: asyncio.subprocess.Process) -> bool:
         """Until the process ended (False) or was killed because it showed no sign (True)."""

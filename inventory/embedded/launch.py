@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inventory.embedded.logs import tail
+from inventory.embedded.logs import explain, tail
 from inventory.embedded.parts import State
 from inventory.embedded.processes import STATE, end_leftovers, end_with_parent
 from inventory.embedded.state import EXIT_TAKEN, StateFolder
@@ -161,8 +161,8 @@ def _did_not_start(folder: StateFolder) -> InventoryError:
     if failure:
         return InventoryError(failure[0], remedy=failure[1])
     path = folder.log_file("supervisor")
-    said = (tail(path) or ["its log says nothing"])[-1][:300]
-    return InventoryError(f"The platform did not start: {said}", remedy=f"Its log is {path}.")
+    said = explain(tail(path)) or "its log says nothing"
+    return InventoryError(f"The platform did not start: {said}.", remedy=f"Its log is {path}.")
 
 
 def _not_ready(folder: StateFolder, status: Status) -> InventoryError:

@@ -34,12 +34,16 @@ def tail(path: Path, start: int = 0) -> list[str]:
             text = file.read().decode(errors="replace")
     except OSError:
         return []
+    return lines_of(text)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines that are not empty."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def why(path: Path, start: int = 0) -> str:
-    """Why the process ended, as far as its log tells: a known cause, else its last words."""
-    lines = tail(path, start)
+def explain(lines: list[str]) -> str:
+    """Why a process ended, as far as it said: a known cause, else its last words."""
     for line in reversed(lines):
         for pattern, said in _CAUSES:
             if pattern.search(line):

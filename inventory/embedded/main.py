@@ -12,9 +12,10 @@ from typing import Any
 
 from inventory.embedded.clickhouse import ClickHouse
 from inventory.embedded.kafka import Kafka
+from inventory.embedded.logs import SENTENCE
 from inventory.embedded.parts import WorkerPart
 from inventory.embedded.postgres import Postgres
-from inventory.embedded.processes import end_leftovers
+from inventory.embedded.processes import end_leftovers, forget_foreign_settings
 from inventory.embedded.state import EXIT_TAKEN, StateFolder
 from inventory.embedded.supervisor import Supervisor
 from inventory.migrate import migrate
@@ -46,6 +47,7 @@ def supervise(
 
     EXIT_TAKEN: another supervisor holds the folder.
     """
+    forget_foreign_settings()
     settings = load_settings()
     configure_logs(settings, "supervisor")
     folder = StateFolder(settings.state_dir)
@@ -84,8 +86,7 @@ def _build(
         "clickhouse_analyst": clickhouse.analyst_url,
     }
     folder.write_endpoints(endpoints)
-    # Named, they come before those of the environment.
-    settings = load_settings(state=folder.path, **endpoints)
+    settings = load_settings(state=folder.path)
     return Supervisor(
         folder,
         (kafka, postgres, clickhouse),
@@ -98,8 +99,11 @@ def main() -> int:
     try:
         return supervise(worker_commands())
     except InventoryError as error:
-        print(f"{error}\n{error.remedy}", file=sys.stderr)
+        print(f"{SENTENCE}{error}\n{error.remedy}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"{SENTENCE}{error.filename} cannot be used: {error.strerror}.", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

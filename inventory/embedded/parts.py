@@ -69,8 +69,8 @@ class Part(Protocol):
     async def look(self, pid: int) -> Sign:
         """How the process is; a server proves that it is this very one that answers."""
 
-    def ended(self, *, clean: bool, ready: bool) -> None:
-        """It ended. clean: because we asked, in time. ready: it had been ready before."""
+    def ended(self, code: int) -> None:
+        """Its process ended, with this exit code or by this signal (negative)."""
 
 
 class WorkerPart:
@@ -119,7 +119,7 @@ class WorkerPart:
             positions=said["positions"],
         )
 
-    def ended(self, *, clean: bool, ready: bool) -> None:
+    def ended(self, code: int) -> None:
         """Nothing to do."""
 
 

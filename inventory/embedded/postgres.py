@@ -18,6 +18,7 @@ from pathlib import Path
 
 import asyncpg
 
+from inventory.embedded.logs import explain, lines_of
 from inventory.embedded.parts import Sign, answering
 from runtime.errors import InventoryError
 
@@ -97,7 +98,7 @@ class Postgres:
         if done.returncode or "ERROR:" in said or "FATAL:" in said:
             raise InventoryError(
                 f"PostgreSQL's data folder {self._data} could not be made: "
-                f"{said.rpartition(chr(10))[2]}",
+                f"{explain(lines_of(said))}.",
                 remedy="Check the disk ('inventory doctor'), then run 'inventory up' again.",
             )
 
@@ -132,7 +133,7 @@ class Postgres:
             connection.terminate()
         return True
 
-    def ended(self, *, clean: bool, ready: bool) -> None:
+    def ended(self, code: int) -> None:
         """Nothing to do."""
 
 

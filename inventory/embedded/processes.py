@@ -18,18 +18,25 @@ from runtime.settings import PREFIX
 STATE = f"{PREFIX}STATE"
 PART = f"{PREFIX}PART"
 # A process that holds these in its environment belongs to the part of the folder that they name.
-# Addresses of other servers in our environment would lead workers away from the folder's own.
-NOT_HANDED_ON = [f"{PREFIX}{name}" for name in ("KAFKA", "POSTGRES", "CLICKHOUSE")] + [
-    f"{PREFIX}CLICKHOUSE_ANALYST"
-]
+# Settings of other servers, and of one process: our workers get their own.
+FOREIGN = tuple(
+    f"{PREFIX}{name}"
+    for name in ("KAFKA", "POSTGRES", "CLICKHOUSE", "HTTP_", "INSTANCE", "STATUS_FILE")
+)
 LEFTOVER_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1
 
 
 def environment(state: Path, part: str, extra: Mapping[str, str]) -> dict[str, str]:
     """What a child finds in its environment."""
-    ours = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON}
-    return {**ours, "PYTHONUNBUFFERED": "1", STATE: str(state), PART: part, **extra}
+    return {**os.environ, "PYTHONUNBUFFERED": "1", STATE: str(state), PART: part, **extra}
+
+
+def forget_foreign_settings() -> None:
+    """A person's environment may name a cluster; the platform and its workers must not hear it."""
+    for name in list(os.environ):
+        if name.upper().startswith(FOREIGN):
+            del os.environ[name]
 
 
 def end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
@@ -71,8 +78,8 @@ async def start(
         )
 
 
-async def stop(process: asyncio.subprocess.Process, number: signal.Signals, seconds: float) -> bool:
-    """End a process; False where it had to be killed because it did not end in time."""
+async def stop(process: asyncio.subprocess.Process, number: signal.Signals, seconds: float) -> None:
+    """End a process: kindly, and by force where it does not end in time."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)
         process.send_signal(signal.SIGCONT)  # a frozen process does not hear the other signal
@@ -81,8 +88,6 @@ async def stop(process: asyncio.subprocess.Process, number: signal.Signals, seco
             await process.wait()
     except TimeoutError:
         await kill(process)
-        return False
-    return True
 
 
 async def kill(process: asyncio.subprocess.Process) -> None:

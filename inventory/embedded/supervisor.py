@@ -16,7 +16,7 @@ from runtime.errors import InventoryError
 from runtime.logs import get_logger
 
 Phase = Literal["starting", "up", "stopping", "stopped", "failed"]
-REPORT_SECONDS = 0.25
+REPORT_SECONDS = 0.5
 FAILED_STARTS_MAX = 3
 
 log = get_logger(__name__)

@@ -26,6 +26,8 @@ from runtime.errors import InventoryError
 BLOCK_BYTES = 1 << 20
 HEAD_BYTES = 1 << 16
 ODD_BYTES_MAX = 1 << 18
+# With fewer letters beyond ASCII than this a code page is a guess; then it is the likeliest.
+TELLING_BYTES_MIN = 8
 CELL_CHARS_MAX = 1 << 20
 DELIMITERS = ",;\t|"
 _BOMS = (
@@ -147,6 +149,8 @@ def _encoding(first: bytes, odd: bytes, valid: int) -> str:
     # page never is, so the others are left to people.
     if not odd or valid:
         return "utf-8"
+    if sum(byte > 127 for byte in odd) < TELLING_BYTES_MIN:
+        return _CODE_PAGES[0]
     matches = from_bytes(odd, cp_isolation=_CODE_PAGES, enable_fallback=False)
     best = matches.best()
     if best is None:

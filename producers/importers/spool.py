@@ -40,7 +40,7 @@ class Spool:
             f"""
             PRAGMA journal_mode = OFF;
             PRAGMA synchronous = OFF;
-            PRAGMA cache_size = -65536;
+            PRAGMA cache_size = -16384;
             CREATE TABLE rows (row_no INTEGER PRIMARY KEY, group_key TEXT NOT NULL,
                 at INTEGER NOT NULL, stock_sku TEXT NOT NULL, stock_place TEXT NOT NULL,
                 stock_delta INTEGER NOT NULL{texts});

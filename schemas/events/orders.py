@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -340,7 +339,7 @@ class SalesRecorded(Event):
     channel: Channel
     currency: Currency
     lines: list[SaleLine]
-    recorded_at: datetime
+    recorded_at: Time
     cause: Cause
     customer_id: Id | None = None
     ship_to: ShipTo = field(default_factory=ShipTo)

@@ -108,9 +108,9 @@ class Sink(ConsumerRebalanceListener):
         producer = new_producer(self._settings)
         await start(producer, self._settings)
         try:
-            self._consumer.subscribe(list(BY_TOPIC), listener=self)
             await start(self._consumer, self._settings)
             try:
+                self._consumer.subscribe(list(BY_TOPIC), listener=self)
                 await self._copy(Intake(self._settings, self._infos, producer))
             finally:
                 await self._consumer.stop()

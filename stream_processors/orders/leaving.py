@@ -134,7 +134,5 @@ def _sale(line: LineState, place: str, shipped: int, units: int) -> SaleLine:
 
 def _amount_of(line: LineState, units: int) -> Decimal:
     """What the line's first units cost: all shipments of a line add up to its amount."""
-    if units == line.quantity:
-        return line.amount
     share = _EXACT.divide(_EXACT.multiply(line.amount, units), Decimal(line.quantity))
     return share.quantize(_FOUR_PLACES, context=_EXACT)

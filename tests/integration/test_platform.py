@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -21,10 +22,11 @@ from aiokafka import TopicPartition
 from inventory.embedded.launch import read_status, start, stop
 from inventory.embedded.processes import leftovers
 from inventory.embedded.state import VERSION, StateFolder
+from inventory.migrate import migrate
 from runtime.errors import InventoryError
 from runtime.kafka import new_consumer, new_producer
-from runtime.settings import Settings, load_settings
-from tests.support.platform import fake, started, wait_until
+from runtime.settings import Settings
+from tests.support.platform import fake, settings_of, started, wait_until
 
 WORKERS = fake("good", "choking", "moving", "lonely")
 SERVERS = ("kafka", "postgres", "clickhouse")
@@ -40,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> StateFolder:
 def settings(folder: StateFolder) -> Iterator[Settings]:
     """A running platform; it goes on from test to test, whatever one did to it."""
     start_fakes(folder)
-    return load_settings(state=folder.path)
+    return settings_of(folder.path)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -165,7 +167,7 @@ async def test_all_data_outlive_a_kill_of_everything(
     psutil.wait_procs(everything, timeout=10)
     assert read_status(folder).phase == "stopped"
     start_fakes(folder)
-    assert await _read(load_settings(state=folder.path)) == (1, 1, 1)
+    assert await _read(settings_of(folder.path)) == (1, 1, 1)
 
 
 async def _write(settings: Settings) -> None:
@@ -235,7 +237,7 @@ def test_down_stops_everything_and_a_taken_port_is_replaced(
     assert "Nothing was running" in inventory(folder, "down").stderr
     with socket.create_server(("127.0.0.1", port)):
         start_fakes(folder)
-    moved = load_settings(state=folder.path)
+    moved = settings_of(folder.path)
     assert moved.kafka != settings.kafka
     assert moved.postgres == settings.postgres
 
@@ -278,10 +280,28 @@ def test_the_doctor_finds_nothing_wrong_here(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-def test_servers_alone_can_be_started(tmp_path: Path) -> None:
-    with started(tmp_path / "state", fake()) as settings:
-        assert read_status(StateFolder(tmp_path / "state")).ready
-        assert settings.kafka
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Servers alone, started by somebody whose environment names a cluster."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("INVENTORY_KAFKA", "cluster.example:9092")
+        environment.setenv("INVENTORY_KAFKA_SECURITY", "SSL")
+        state = tmp_path_factory.mktemp("bare") / "state"
+        with started(state, fake()):
+            environment.undo()
+            yield settings_of(state)
+
+
+def test_a_cluster_in_the_environment_is_not_taken_for_ours(bare: Settings) -> None:
+    assert read_status(StateFolder(bare.state_dir)).ready
+    assert bare.kafka.startswith("127.0.0.1:")
+
+
+async def test_migrations_are_safe_for_two_at_once_and_done_after_one(bare: Settings) -> None:
+    both = await asyncio.gather(migrate(bare), migrate(bare))
+    for place in ("postgres", "clickhouse"):
+        assert any(one[place] for one in both)
+    assert await migrate(bare) == {"kafka": [], "postgres": [], "clickhouse": []}
 
 
 def test_ctrl_c_stops_all_workers_and_servers_once(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ class Running:
 
     async def end(self) -> None:
         self.stop.set()
-        await asyncio.wait_for(self.task, timeout=20)
+        done, _ = await asyncio.wait([self.task], timeout=20)
+        assert done, "it did not stop within 20 s"
+        self.task.result()
 
 
 @pytest.fixture(scope="module")

@@ -136,8 +136,8 @@ class Both:
     """The fold and the paper, told the same."""
 
     def __init__(self) -> None:
-        self.room, self.paper = StockRoom(), PlainShelf()
-        self.room.product()
+        self.room, self.paper = StockRoom(), PlainShelf(backorder_limit=30)
+        self.room.product(backorder_limit=30)
 
     def reserve(self, order: str, wanted: int, places: list[str], count: int) -> None:
         verdict = self.paper.ask(order, wanted, places[:count])

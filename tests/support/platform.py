@@ -21,7 +21,7 @@ import pytest
 from inventory.commands.platform import bring_up
 from inventory.embedded.launch import SUPERVISOR, Status, read_status, stop
 from inventory.embedded.state import StateFolder
-from runtime.settings import Settings, load_settings
+from runtime.settings import Settings, load_settings, read_endpoints
 
 # Run as modules: a script's own folder comes first on its path, and `platform` is also a module of
 # the standard library.
@@ -34,13 +34,18 @@ def fake(*kinds: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "tests.support.fake_platform", *kinds)
 
 
+def settings_of(state: Path) -> Settings:
+    """Of the platform in this folder, whatever servers the environment names."""
+    return load_settings(state=state, **read_endpoints(state))
+
+
 @contextmanager
 def started(state: Path, command: Sequence[str] = BARE) -> Iterator[Settings]:
     """A platform in this folder; stopped at the end, its data left."""
     folder = StateFolder(state)
     try:
         bring_up(folder, detach=True, command=command)
-        yield load_settings(state=state)
+        yield settings_of(state)
     finally:
         stop(folder)
 

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ from tests.support.broker import Broker, free_ports
 ROOT = Path(__file__).parents[2]
 
 
-async def eventually(what: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+async def eventually(what: Callable[[], bool | Awaitable[bool]], seconds: float = 60) -> None:
     """Wait until it is so; fails when it isn't in time."""
     async with asyncio.timeout(seconds):
         while True:
-            if await what():
+            found = what()
+            if found is True or (found is not False and await found):
                 return
             await asyncio.sleep(0.05)
 
@@ -52,8 +53,10 @@ class PostgresServer:
 
     def _run(self) -> None:
         self._postgres.prepare()
+        # Only a crash of the machine would show the difference.
+        command = [*self._postgres.command(), "--fsync=off"]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._postgres.command(), stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
 
     async def _answers(self) -> bool:
         assert self._process is not None
@@ -166,11 +169,22 @@ class SinkProcess:
         return self._log.read_text()
 
 
-async def dump(connection: Any, names: Iterable[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables, sorted. Ids are made of contents, so none is left out."""
-    return {
-        name: sorted(
-            (tuple(row) for row in await connection.fetch(f"SELECT * FROM {name}")), key=repr
+# A placeholder says nothing; those that rows refer to are there because the database insists.
+# What nobody refers to any more depends on what became of records within one batch. The ids of
+# places and categories are made of their contents, so it's enough to compare who has which.
+_SAID = {
+    **dict.fromkeys(("suppliers", "products", "locations", "customers"), "version >= 0"),
+    "orders": "version >= 0 OR placed_at IS NOT NULL",
+    **dict.fromkeys(("categories", "places"), "false"),
+}
+
+
+async def dump(connection: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables that say something, sorted."""
+    found = {}
+    for table in TABLES:
+        rows = await connection.fetch(
+            f"SELECT * FROM {table.name} WHERE {_SAID.get(table.name, 'true')}"
         )
-        for name in names or [table.name for table in TABLES]
-    }
+        found[table.name] = sorted((tuple(row) for row in rows), key=repr)
+    return found

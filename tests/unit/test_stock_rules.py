@@ -390,6 +390,14 @@ def test_a_sale_at_the_very_time_of_a_count_was_counted(room: StockRoom) -> None
     assert room.level("a").on_hand == 9
 
 
+def test_a_sale_at_the_very_time_of_a_count_was_counted_if_it_comes_later_too(
+    room: StockRoom,
+) -> None:
+    room.count("a", 9, when=60)
+    room.sell("a", 3, when=60)
+    assert room.level("a").on_hand == 9
+
+
 def test_a_sale_that_arrives_after_a_count_but_happened_before_was_counted(
     room: StockRoom,
 ) -> None:
@@ -404,14 +412,15 @@ def test_a_sale_that_arrives_after_a_count_but_happened_before_was_counted(
     assert room.level("a").version == 4
 
 
-def test_a_late_shipment_still_frees_its_reservation(room: StockRoom) -> None:
+def test_a_late_shipment_frees_its_reservation_for_those_who_wait(room: StockRoom) -> None:
     room.product(backorder_limit=9)
     room.receive("a", 5, when=0)
     room.reserve("o1", 2, "a")
     room.reserve("o2", 4, "a")
-    room.count("a", 3, when=60)
-    room.ship("o1", 2, "a", reserved=2, when=30)
-    assert room.levels() == {"a": (3, 0, 0)}
+    room.count("a", 4, when=60)
+    (said,) = answers(room.ship("o1", 2, "a", reserved=2, when=30).out)
+    assert said.order_id == "o2"
+    assert room.levels() == {"a": (4, 4, 0)}
 
 
 def test_a_count_older_than_the_newest_changes_nothing_but_is_noted(room: StockRoom) -> None:
