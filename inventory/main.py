@@ -15,6 +15,7 @@ from inventory.commands import (
     about,
     alerting,
     checking,
+    demo,
     importing,
     letters,
     platform,
@@ -55,6 +56,7 @@ def _options(
 
 for _module in (
     platform,
+    demo,
     importing,
     selling,
     stockroom,

@@ -55,9 +55,9 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-# A broker that was killed is taken back after a second, not after nine.
-broker.session.timeout.ms=1000
-broker.heartbeat.interval.ms=200
+# A broker that was killed is taken back after two seconds, not after nine.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=400
 # The transaction of a frozen worker holds readers back no longer than its own timeout.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0

@@ -23,7 +23,8 @@ PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.5, 30.0
 # A process that was ready so long started well: the next pause is short again.
 SETTLED_SECONDS = 10.0
 DISK_FULL_BYTES = 1_000_000
-SOMEBODY_KILLED_IT = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+# Ends that somebody wished for say nothing about the part.
+WISHED_FOR = {0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 
 log = get_logger(__name__)
 
@@ -114,17 +115,18 @@ class Keeper:
         log.warning("ended", part=name, code=process.returncode, why=said)
         self._failed(said)
         await asyncio.sleep(self._pause())
-        killed = not frozen and process.returncode in SOMEBODY_KILLED_IT
-        excused = killed or process.returncode == EXIT_UNAVAILABLE
+        wished_for = not frozen and process.returncode in WISHED_FOR
+        excused = wished_for or process.returncode == EXIT_UNAVAILABLE
         if self._halts and not excused and before == self._disturbances():
             await self._judge(process.pid)
 
     def _explain(self, code: int, frozen: bool, path: Path, log_start: int) -> str:
         if frozen:
             return f"it showed no sign of life for {self.part.silent_seconds:.0f} s and was killed"
-        if code in SOMEBODY_KILLED_IT:
-            # The system does so too, when memory runs out.
-            return f"it was ended from outside ({signal.Signals(-code).name})"
+        if code in WISHED_FOR:
+            # The system kills too, when memory runs out.
+            how = f"by {signal.Signals(-code).name}" if code else "in good order"
+            return f"somebody ended it {how}"
         if shutil.disk_usage(self._folder.path).free < DISK_FULL_BYTES:
             return "the disk is full; free some space"  # the log could not say so any more
         return explain(tail(path, log_start)) or f"it ended with exit code {code}"

@@ -11,10 +11,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+)
 
 from runtime.codec import decode
-from runtime.kafka import client_options, new_consumer, start, unreachable
+from runtime.kafka import client_options, start, unreachable
 from runtime.partitions import partition_count
 from runtime.settings import Settings
 from schemas.arrivals import Refused
@@ -23,6 +27,7 @@ from schemas.topics import IMPORTS, Topic
 
 POLL_SECONDS = 0.2
 TAIL_RECORDS = 64
+SILENCE_SECONDS = 30.0
 Offsets = dict[TopicPartition, int]
 
 
@@ -36,24 +41,31 @@ class Entry:
 
 
 async def read_all(settings: Settings, topic: Topic) -> AsyncIterator[Entry]:
-    """Every record that is on the topic now, oldest first.
+    """Every record that is on the topic now, oldest first."""
+    async with _consumer(settings) as consumer:
+        ends = await _assign_all(consumer, topic, settings)
+        await consumer.seek_to_beginning()
+        async for batch in _batches(consumer, ends, settings):
+            for records in batch.values():
+                for record in records:
+                    event_id = dict(record.headers).get("ce_id", b"")
+                    key = (record.key or b"").decode(errors="replace")
+                    yield Entry(key, event_id.decode(errors="replace"), record.value)
 
-    Uncommitted ones too: what importers wrote is in no transaction, and a killed fold's open
-    one must not hide it.
+
+@asynccontextmanager
+async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """Reads uncommitted records too.
+
+    What importers wrote is in no transaction, and must not be hidden behind the open one of a
+    fold that was killed.
     """
     consumer = AIOKafkaConsumer(
         **client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest"
     )
     await start(consumer, settings)
     try:
-        ends = await _assign_all(consumer, topic, settings)
-        await consumer.seek_to_beginning()
-        while await _before(consumer, ends):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    event_id = dict(record.headers).get("ce_id", b"")
-                    key = (record.key or b"").decode(errors="replace")
-                    yield Entry(key, event_id.decode(errors="replace"), record.value)
+        yield consumer
     except KafkaError as error:
         raise unreachable(settings) from error
     finally:
@@ -69,12 +81,21 @@ async def _assign_all(consumer: AIOKafkaConsumer, topic: Topic, settings: Settin
     return ends
 
 
-async def _before(consumer: AIOKafkaConsumer, ends: Offsets) -> bool:
-    """Is there something before these ends that the consumer has not read?"""
-    for partition, end in ends.items():
-        if await consumer.position(partition) < end:
-            return True
-    return False
+async def _batches(
+    consumer: AIOKafkaConsumer, ends: Offsets, settings: Settings
+) -> AsyncIterator[dict[TopicPartition, list[Any]]]:
+    """Read on to these ends. Raises Unavailable where nothing comes for a while."""
+    left, moved_at = -1, time.monotonic()
+    while True:
+        before = left
+        left = sum([max(0, end - await consumer.position(at)) for at, end in ends.items()])
+        if left == 0:
+            return
+        if left != before:
+            moved_at = time.monotonic()
+        if time.monotonic() - moved_at > SILENCE_SECONDS:
+            raise unreachable(settings)
+        yield await consumer.getmany(timeout_ms=200)
 
 
 async def read_imports(settings: Settings) -> dict[str, ImportProgress]:
@@ -117,49 +138,36 @@ class Readers:
     async def _committed(self, group: str) -> Offsets:
         try:
             found = await self._admin.list_consumer_group_offsets(group)
+        except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
+            return {}  # a fresh broker makes its topic of offsets when the first group comes
         except KafkaError as error:
             raise unreachable(self._settings) from error
         return {partition: meta.offset for partition, meta in found.items()}
 
     async def ends(self, topic: Topic) -> Offsets:
-        """The next offset after the last committed record of each partition that has one.
+        """The next offset after the last record of each partition that has one.
 
         Not the log's end: behind the last record may stand transaction markers, which no
         reader's position counts.
         """
-        consumer = new_consumer(self._settings)
-        await start(consumer, self._settings)
-        try:
+        async with _consumer(self._settings) as consumer:
             ends = await _assign_all(consumer, topic, self._settings)
             starts = await consumer.beginning_offsets(list(ends))
             found: Offsets = {}
             tail = TAIL_RECORDS
-            open_ends = {p: end for p, end in ends.items() if end > starts[p]}
-            while open_ends:
-                for partition, end in open_ends.items():
-                    consumer.seek(partition, max(starts[partition], end - tail))
-                found |= await _last_read(consumer, open_ends)
-                open_ends = {
-                    p: end
-                    for p, end in open_ends.items()
-                    if p not in found and end - tail > starts[p]
+            ends = {at: end for at, end in ends.items() if end > starts[at]}
+            while ends:
+                for at, end in ends.items():
+                    consumer.seek(at, max(starts[at], end - tail))
+                async for batch in _batches(consumer, ends, self._settings):
+                    found |= {at: read[-1].offset + 1 for at, read in batch.items() if read}
+                ends = {
+                    at: end
+                    for at, end in ends.items()
+                    if at not in found and end - tail > starts[at]
                 }
                 tail *= 16
             return found
-        except KafkaError as error:
-            raise unreachable(self._settings) from error
-        finally:
-            await consumer.stop()
-
-
-async def _last_read(consumer: AIOKafkaConsumer, ends: Offsets) -> Offsets:
-    last: Offsets = {}
-    while await _before(consumer, ends):
-        read: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=200)
-        for partition, records in read.items():
-            if partition in ends and records:
-                last[partition] = records[-1].offset + 1
-    return last
 
 
 @asynccontextmanager

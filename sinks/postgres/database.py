@@ -19,6 +19,7 @@ AWAY = (
     pg.InsufficientResourcesError,  # disk full, too many connections
     pg.PostgresSystemError,
     pg.ReadOnlySQLTransactionError,  # a standby, until it is promoted
+    pg.IdleInTransactionSessionTimeoutError,  # this process was frozen meanwhile
     pg.TransactionRollbackError,  # deadlock, serialization: nothing happened, so again
 )
 """The server is not there or cannot work now: the same will go through later."""
@@ -43,8 +44,13 @@ async def connect(settings: Settings, worker: str, *, command_timeout: float = 6
             address,
             timeout=5,
             command_timeout=command_timeout,
-            # Compiling a statement costs more than our short statements take.
-            server_settings={"application_name": worker, "jit": "off"},
+            server_settings={
+                "application_name": worker,
+                # Compiling a statement costs more than our short statements take.
+                "jit": "off",
+                # A frozen or vanished client must not hold its locks for ever.
+                "idle_in_transaction_session_timeout": "30s",
+            },
         )
     except (pg.InvalidAuthorizationSpecificationError, pg.InvalidCatalogNameError) as error:
         raise InventoryError(

@@ -210,6 +210,7 @@ def _order_state(batch: Batch, state: orders.OrderState, _at: Arrival) -> None:
 
 
 def _sold(batch: Batch, event: orders.SalesRecorded, _at: Arrival) -> None:
+    # One return may come as two facts: lines that match what was sold, and lines that don't.
     cause = (event.cause.topic, event.cause.partition, event.cause.offset)
     batch.put_once(
         "sale_events",
@@ -221,7 +222,6 @@ def _sold(batch: Batch, event: orders.SalesRecorded, _at: Arrival) -> None:
             event.customer_id,
             _ship_to(batch, event.ship_to),
             event.priority,
-            event.unmatched,
             event.backfill,
             event.occurred_at,
             event.recorded_at,
@@ -240,6 +240,7 @@ def _sold(batch: Batch, event: orders.SalesRecorded, _at: Arrival) -> None:
                 line.unit_price,
                 line.discount,
                 line.amount,
+                event.unmatched,
             ),
         )
 

@@ -151,7 +151,6 @@ class SaleEventRow(NamedTuple):
     customer_id: str | None
     ship_to_place_id: UUID | None
     priority: str | None
-    unmatched: bool
     backfill: bool
     occurred_at: datetime
     recorded_at: datetime
@@ -169,6 +168,7 @@ class SaleRow(NamedTuple):
     unit_price: Decimal
     discount: Decimal
     amount: Decimal
+    unmatched: bool
 
 
 class InventoryRow(NamedTuple):

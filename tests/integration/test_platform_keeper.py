@@ -19,7 +19,7 @@ from inventory.embedded.parts import WorkerPart
 from inventory.embedded.processes import end_leftovers, leftovers
 from inventory.embedded.state import StateFolder
 
-LIMIT_SECONDS = 20
+LIMIT_SECONDS = 60
 
 
 class Impatient(WorkerPart):
@@ -87,14 +87,15 @@ async def test_a_stopped_process_is_taken_for_frozen(folder: StateFolder) -> Non
         assert keeper.problem == ""
 
 
-async def test_killed_by_somebody_it_is_started_again_as_often_as_it_takes(
-    folder: StateFolder,
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_ended_by_somebody_it_is_started_again_as_often_as_it_takes(
+    folder: StateFolder, number: signal.Signals
 ) -> None:
     async with keeping(folder, "good") as keeper:
         for _ in range(4):
             await until(lambda: keeper.state == "running")
             assert keeper.pid is not None
-            os.kill(keeper.pid, signal.SIGKILL)
+            os.kill(keeper.pid, number)
             await until(lambda: keeper.state == "restarting")
         await until(lambda: keeper.state == "running")
 

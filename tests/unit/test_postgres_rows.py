@@ -179,6 +179,18 @@ def test_sale_is_an_event_with_lines() -> None:
     ]
 
 
+def test_return_that_matches_in_part_is_one_event_with_lines_of_both_kinds() -> None:
+    log = Log()
+    matched = sale("o-1", 7, -3)
+    unmatched = sale("o-1", 7, -1, unmatched=True)
+    unmatched.lines[0].line_no = 2
+    log.add(topics.SALES, matched)
+    log.add(topics.SALES, unmatched)
+    batch = rows_of(log)
+    assert len(batch.rows["sale_events"]) == 1
+    assert [row.unmatched for row in batch.rows["sales"].values()] == [False, True]
+
+
 def test_known_at_of_history_is_kept() -> None:
     log = Log()
     earlier = AT - timedelta(days=400)

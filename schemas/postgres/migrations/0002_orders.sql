@@ -93,7 +93,6 @@ CREATE TABLE sale_events (
     customer_id text REFERENCES customers,
     ship_to_place_id uuid REFERENCES places,
     priority text,
-    unmatched boolean NOT NULL,
     backfill boolean NOT NULL,
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
@@ -114,7 +113,6 @@ COMMENT ON COLUMN sale_events.currency IS 'ISO 4217 code of the amounts; differe
 COMMENT ON COLUMN sale_events.customer_id IS 'Who bought, where known.';
 COMMENT ON COLUMN sale_events.ship_to_place_id IS 'Where the goods went.';
 COMMENT ON COLUMN sale_events.priority IS 'low, medium, high or critical.';
-COMMENT ON COLUMN sale_events.unmatched IS 'A return whose order is not known here, or beyond what it had sold.';
 COMMENT ON COLUMN sale_events.backfill IS 'Part of an imported history.';
 COMMENT ON COLUMN sale_events.occurred_at IS 'When it happened.';
 COMMENT ON COLUMN sale_events.recorded_at IS 'When Kafka recorded what caused it.';
@@ -131,6 +129,7 @@ CREATE TABLE sales (
     unit_price numeric(18, 4) NOT NULL,
     discount numeric(7, 6) NOT NULL,
     amount numeric(18, 4) NOT NULL,
+    unmatched boolean NOT NULL,
     PRIMARY KEY (cause_topic, cause_partition, cause_offset, line_no, location_id),
     FOREIGN KEY (cause_topic, cause_partition, cause_offset) REFERENCES sale_events
 );
@@ -146,3 +145,4 @@ COMMENT ON COLUMN sales.quantity IS 'Units; negative where they came back.';
 COMMENT ON COLUMN sales.unit_price IS 'Price of one unit before discount.';
 COMMENT ON COLUMN sales.discount IS 'A part of one: 0.15 is 15 %.';
 COMMENT ON COLUMN sales.amount IS 'Money taken; negative where it was given back.';
+COMMENT ON COLUMN sales.unmatched IS 'A return whose order is not known here, or beyond what it had sold.';
