@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -23,6 +24,9 @@ from schemas.topics import Topic, key_of
 # A broker that still writes the markers of a transaction answers "not yet", which aiokafka logs
 # as a warning although nothing is wrong.
 logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
+
+
+CONFIRM_SECONDS = 30
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -121,9 +125,15 @@ class Publisher:
         return future
 
     async def send(self, topic: Topic, event: Event) -> Receipt:
+        return await self.delivered(await self.send_soon(topic, event))
+
+    async def delivered(self, future: asyncio.Future[Any]) -> Receipt:
+        """Where the record came to stand. Raises Unavailable where the broker doesn't confirm."""
         try:
-            sent = await (await self.send_soon(topic, event))
-        except KafkaError as error:
+            # An idempotent producer would try for ever.
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                sent = await future
+        except (KafkaError, TimeoutError) as error:
             raise unreachable(self._settings) from error
         return Receipt(sent.topic, sent.partition, sent.offset)
 
@@ -144,4 +154,7 @@ async def publisher(settings: Settings, source: str, **options: Any) -> AsyncIte
     try:
         yield Publisher(settings, source, producer)
     finally:
-        await producer.stop()
+        # Whoever cares for a record has awaited it; without a broker the rest would wait for ever.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await producer.stop()

@@ -34,8 +34,9 @@ def configure_logs(settings: Settings, worker: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Kafka clients warn of every retry while a broker is away; the errors are enough.
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    # Kafka clients report every retry, many times a second while a broker is away; what comes of
+    # it reaches us as an exception, and is said once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("faust").setLevel(max(level, logging.WARNING))
     logging.getLogger("mode").setLevel(max(level, logging.WARNING))
     structlog.configure(

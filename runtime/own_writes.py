@@ -163,9 +163,8 @@ class OwnWrites:
                 for write in writes
             ]
             for write, future in sent:
-                at = await future
-                receipt = Receipt(at.topic, at.partition, at.offset)
-                self._sent[at.topic, at.partition, at.offset] = _Sent(write, receipt)
+                at = await self.publisher.delivered(future)
+                self._sent[at.topic, at.partition, at.offset] = _Sent(write, at)
         except KafkaError as error:
             raise unreachable(self.settings) from error
         self._deadline = _now() + self.wait

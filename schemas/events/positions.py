@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-POSITION_PREFIX = "@"
-"""Keys of ledger records that are not states start with this; readers pass over them."""
+POSITION_PREFIX = "@position|"
+"""Keys of ledger records that are no states start with this; readers pass over them. No state's
+key does: SKUs are upper case, and order ids hold no bar."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,4 +31,4 @@ class Position:
 
 
 def position_key(partition: int) -> str:
-    return f"{POSITION_PREFIX}position|{partition}"
+    return f"{POSITION_PREFIX}{partition}"

@@ -15,6 +15,8 @@ from runtime.settings import Settings
 from sinks.clickhouse.store import Address, Store, close_quietly, connect, unavailable
 
 RETRY_SECONDS_MAX = 5.0
+# What takes longer is said, and told to the watchdog: restarting the sink would not help.
+SLOW_SECONDS = 5.0
 T = TypeVar("T")
 log = get_logger(__name__)
 
@@ -38,6 +40,7 @@ class Link:
         self._standing_still = standing_still
         self._store: Store | None = None
         self._stopping = asyncio.Event()
+        self._connecting = asyncio.Lock()
 
     @property
     def stopping(self) -> bool:
@@ -53,12 +56,16 @@ class Link:
     async def once(self, action: Callable[[Store], Awaitable[T]]) -> T:
         """Do it now, or raise Unavailable."""
         try:
-            if self._store is None:
-                self._store = Store(await connect(self._settings))
-            return await action(self._store)
+            return await action(await self._connected())
         except (ClickHouseError, OSError, TimeoutError) as error:
             await self.close()
             raise unavailable(self._address, error) from error
+
+    async def _connected(self) -> Store:
+        async with self._connecting:
+            if self._store is None:
+                self._store = Store(await connect(self._settings))
+            return self._store
 
     async def do(self, action: Callable[[Store], Awaitable[T]]) -> T:
         """Do it, however long ClickHouse is away; it may be done more than once.
@@ -68,7 +75,7 @@ class Link:
         wait = 0.1
         while True:
             try:
-                result = await self.once(action)
+                result = await self._patiently(action)
             except Unavailable as error:
                 sentence = f"{error} {error.remedy}".strip()
                 self._health.problem(sentence)
@@ -80,6 +87,21 @@ class Link:
             else:
                 self._health.problem("")
                 return result
+
+    async def _patiently(self, action: Callable[[Store], Awaitable[T]]) -> T:
+        task = asyncio.ensure_future(self.once(action))
+        waited = 0.0
+        try:
+            while not (await asyncio.wait({task}, timeout=SLOW_SECONDS))[0]:
+                waited += SLOW_SECONDS
+                where = f"{self._address.host}:{self._address.port}"
+                self._health.problem(f"ClickHouse at {where} has not answered for {waited:.0f} s.")
+                self._standing_still()
+                if self.stopping:
+                    raise Stopped
+            return task.result()
+        finally:
+            task.cancel()
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:

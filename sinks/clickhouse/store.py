@@ -83,7 +83,7 @@ async def connect(settings: Settings, *, database: bool = True) -> AsyncClient:
             compress=False,
             query_retries=0,
             connect_timeout=5,
-            send_receive_timeout=120,
+            send_receive_timeout=600,
         )
     except ClickHouseError as error:
         raise unavailable(address, error) from error

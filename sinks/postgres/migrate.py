@@ -45,7 +45,7 @@ async def migrate(settings: Settings) -> list[str]:
     except AWAY as error:
         raise unavailable(error) from error
     finally:
-        await connection.close()
+        await connection.close(timeout=10)
 
 
 async def _apply(connection: Any, migration: Migration) -> None:

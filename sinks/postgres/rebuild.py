@@ -25,4 +25,4 @@ async def rebuild(settings: Settings) -> None:
     except AWAY as error:
         raise unavailable(error) from error
     finally:
-        await connection.close()
+        await connection.close(timeout=10)

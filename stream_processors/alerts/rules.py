@@ -180,6 +180,7 @@ class _Step:
             state.snoozed_until = None
         if self._opens():
             state.since, state.resolved_level = self.at, None
+        # A snooze holds bad news back, not the end of the alert.
         silent = (
             state.backfill
             or state.resolved_level is not None

@@ -363,7 +363,7 @@ def _exit_code(error: BaseException | None) -> int:
     if isinstance(error, ProducerFenced):
         return EXIT_FENCED
     away = (KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError, NodeNotReadyError)
-    if isinstance(error, (Unavailable, *away)):
+    if isinstance(error, (Unavailable, TimeoutError, *away)):
         return EXIT_UNAVAILABLE
     return EXIT_FAILED
 

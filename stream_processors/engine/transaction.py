@@ -26,6 +26,8 @@ aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.003
 RETRY_BACKOFF_MS = 5
 # An open transaction of a frozen worker holds back readers for so long.
 TRANSACTION_TIMEOUT_MS = 10_000
+COMMIT_SECONDS = 30
+"""Without a broker aiokafka's idempotent producer would try for ever, and say nothing."""
 RECORD_BYTES_MAX = 900_000
 """Larger records are refused before Kafka would (its limit is 1,048,588 with overhead)."""
 
@@ -107,6 +109,12 @@ class Writer:
         Raises whatever went wrong. Nothing is then known of the outcome, and the process must
         end: a restart reads the truth from the ledger.
         """
+        async with asyncio.timeout(COMMIT_SECONDS):
+            return await self._commit(records, offsets, ledger)
+
+    async def _commit(
+        self, records: list[Record], offsets: dict[TopicPartition, int], ledger: TopicPartition
+    ) -> int:
         producer = self._producer
         await producer.begin_transaction()
         self._on_step("begun")

@@ -174,16 +174,19 @@ async def test_killed_in_mid_batch_again_and_again_nothing_is_lost_or_doubled(sh
     await shop.in_step()
 
 
-async def test_clickhouse_may_be_away_under_load(shop: Shop) -> None:
+async def test_clickhouse_may_freeze_and_be_away_under_load(shop: Shop) -> None:
     shop.sink.start()
     await shop.trade(500)
     await shop.in_step()
-    process = shop.sink.process
+    process, server = shop.sink.process, shop.warehouse.process
     assert process is not None
+    assert server is not None
     trading = asyncio.create_task(_trade_on(shop))
+    server.send_signal(signal.SIGSTOP)
+    await until(lambda: "has not answered" in shop.sink.status()["problem"], shop.log)
     shop.warehouse.end(signal.SIGKILL)
     await until(lambda: "does not answer" in shop.sink.status()["problem"], shop.log)
-    await asyncio.sleep(8)  # an outage is a time
+    await asyncio.sleep(5)  # an outage is a time
     assert process.poll() is None, shop.log()
     shop.warehouse.start()
     trading.cancel()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
@@ -37,6 +37,7 @@ from tests.support.postgres_records import (
     sale,
 )
 
+T = TypeVar("T")
 SKUS, ORDERS, PLACES = ("A", "B", "C"), ("o-1", "o-2", "o-3"), ("cairo-1", "giza-1")
 Action = tuple[str, int, int]
 KINDS = (
@@ -155,8 +156,12 @@ class Server:
 
     def __init__(self, settings: Settings, runner: asyncio.Runner) -> None:
         self.settings = settings
-        self.run = runner.run
+        self._runner = runner
         self.connection = self.run(asyncpg.connect(settings.need("postgres")))
+
+    def run(self, doing: Coroutine[Any, Any, T]) -> T:
+        # hypothesis would take pytest's own limit for one more failing example, and go on.
+        return self._runner.run(asyncio.wait_for(doing, timeout=60))
 
     async def store(self, batches: Sequence[Sequence[StoredRecord]]) -> None:
         store = Store(self.settings)

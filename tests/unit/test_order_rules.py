@@ -801,6 +801,15 @@ def test_events_that_wait_beside_a_return_become_dead_letters_first(desk: Desk) 
     assert not desk.state().reduced
 
 
+def test_events_that_wait_beside_a_return_are_not_forgotten_with_it(desk: Desk) -> None:
+    desk.take_back(back())
+    desk.pay()
+    desk.deliver(when=100 * DAY)
+    state = desk.state()
+    assert (len(state.early), state.reduced) == (2, False)
+    assert state.due_at == at(7 * DAY)
+
+
 # --- every step -----------------------------------------------------------------------------------
 
 
