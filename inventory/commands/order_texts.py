@@ -52,8 +52,8 @@ def line_text(line: LineState) -> str:
 
 def print_order(order: OrderState) -> None:
     """An order for people: how it stands, then its lines."""
-    waits = order.due_at is not None and order.status in UNPAID
-    due = f", pay by {moment(order.due_at)}" if waits else ""
+    waits = order.pay_by is not None and order.status in UNPAID
+    due = f", pay by {moment(order.pay_by)}" if waits else ""
     say(f"Order {order.order_id}: {STATUS_TEXTS[order.status]}{due}.")
     if order.lines:
         print_table(
@@ -76,7 +76,7 @@ def order_facts(order: OrderState) -> dict[str, Any]:
         "currency": order.currency,
         "customer_id": order.customer_id,
         "placed_at": order.placed_at,
-        "due_at": order.due_at,
+        "pay_by": order.pay_by,
         "lines": [
             {
                 "line_no": line.line_no,

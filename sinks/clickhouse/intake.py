@@ -19,9 +19,11 @@ from runtime.topic_admin import TopicInfo
 from schemas.arrivals import Arrival, Refused
 from schemas.topics import DEAD_LETTERS
 from sinks.clickhouse.batch import Batch, is_copied
-from sinks.clickhouse.rows import BY_TOPIC, Copy
+from sinks.clickhouse.rows import BY_TOPIC, COPIES, Copy
 
 WORKER = "sink-clickhouse"
+# The topics whose bad records become dead letters here, and nowhere else.
+GUARDED = frozenset(copy.topic.name for copy in COPIES if copy.topic.guard == WORKER)
 log = get_logger(__name__)
 
 
@@ -69,7 +71,7 @@ class Intake:
 
     def _decode(self, copy: Copy, record: ConsumerRecord, arrival: Arrival) -> Any:
         event = decode(copy.topic, record.key, record.value)
-        if copy.topic.guard == WORKER:
+        if record.topic in GUARDED:
             partitions = self._infos[copy.topic.name].partitions
             check_partition(arrival.key, record.partition, partitions)
         return event
@@ -84,7 +86,7 @@ class Intake:
             reason=refused.reason,
             detail=refused.detail,
         )
-        if copy.topic.guard == WORKER:
+        if record.topic in GUARDED:
             self._dead.append((record, refused))
 
     async def bury(self) -> None:

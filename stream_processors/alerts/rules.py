@@ -336,8 +336,14 @@ def _why(state: AlertState, force: _InForce) -> str:
         f"{severity} at {raise_at}"
         for severity, raise_at, _ in reversed(ladder(force.raise_at, force.clear_at))
     )
-    text = f"{state.level} left: {names}, well again at {force.clear_at} ({force.said})"
+    text = f"{_left(state.level)}: {names}, well again at {force.clear_at} ({force.said})"
     return text[:TEXT_LENGTH_MAX]
+
+
+def _left(level: int | None) -> str:
+    if level is None or level >= 0:
+        return f"{level or 0} left"
+    return f"{-level} more gone or promised than were there"
 
 
 def _millis(at: datetime) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
+from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from producers.importers import online_retail
-from producers.importers.reading import find_layout, read_rows, survey_file
+from producers.importers.reading import find_layout, survey_file
 from producers.importers.report import Report
 from producers.importers.sources import source_named
 from runtime.errors import InventoryError
@@ -20,11 +21,13 @@ from tests.support.importers import (
     RETAIL_HEADER,
     SHARED_DATA,
     dry_run,
+    events_of_file,
     retail_line,
     write_lines,
 )
 
 STOCK = "sku,location,quantity"
+CENT = Decimal("0.01")
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -181,39 +184,55 @@ needs_shared_data = pytest.mark.skipif(
 
 @needs_shared_data
 def test_online_retail_follows_the_rules_to_the_unit() -> None:
-    """The importer's view of each line against pandas' own reading of the file."""
+    """Our events against pandas' own reading of the file."""
     path = SHARED_DATA / "online_retail" / "online_retail.csv.gz"
+    units, amount, adjusted, lines = 0, Decimal(0), 0, 0
+    skus = Counter[str]()
+    for event in events_of_file("online-retail", path):
+        if event.type == "adjust":
+            adjusted += event.delta
+            lines += 1
+            continue
+        sign = -1 if event.type == "returned" else 1
+        lines += len(event.lines)
+        for line in event.lines:
+            units += sign * line.quantity
+            amount += sign * line.amount
+            skus[line.sku] += sign * line.quantity
+    assert (lines, units, amount) == (541_906, 5_324_685, Decimal("9758809.994"))
+    assert adjusted == -148_238
+
     file = pd.read_csv(path, dtype=str, keep_default_na=False)
-    layout = find_layout(survey_file(path), source_named("online-retail"))
-    assert sum(1 for _ in read_rows(layout)) == len(file) == 541_909
     quantity, price = file["Quantity"].astype(int), file["UnitPrice"].astype(float)
-    facts = zip(
-        file["InvoiceNo"], file["Quantity"], file["UnitPrice"], file["CustomerID"], strict=True
-    )
-    kinds = pd.Series([online_retail.kind_of(*fact) for fact in facts])
     bad_debt = file["InvoiceNo"].str.startswith("A")
-    sold = kinds.isin(["sale", "return"]) & ~bad_debt
-    assert bad_debt.sum() == 3
-    assert quantity[sold].sum() == 5_324_685
-    assert round((quantity * price)[sold].sum(), 3) == 9_758_809.994
-    assert quantity[(kinds == "adjust") & ~bad_debt].sum() == -148_238
+    sold = (quantity > 0) & ((price > 0) | (file["CustomerID"] != ""))
+    sold |= file["InvoiceNo"].str.startswith("C")
+    expected = quantity[sold & ~bad_debt].groupby(file["StockCode"].str.upper()).sum()
+    assert bad_debt.sum() == 541_909 - lines
+    assert {sku: units for sku, units in skus.items() if units} == {
+        str(sku): int(units) for sku, units in expected.items() if units
+    }
 
 
 @needs_shared_data
 @pytest.mark.parametrize(
-    ("file", "variant", "encoding"),
+    ("file", "variant", "encoding", "amount"),
     [
-        ("superstore.csv.gz", "27 columns", "utf-8"),
-        ("Global_Superstore2.csv.gz", "24 columns", "cp1252"),
+        ("superstore.csv.gz", "27 columns", "utf-8", "12642905.00"),
+        ("Global_Superstore2.csv.gz", "24 columns", "cp1252", "12642501.91"),
     ],
 )
-def test_both_forms_of_superstore_are_recognised(file: str, variant: str, encoding: str) -> None:
-    report = dry_run("superstore", SHARED_DATA / "superstore" / file)
-    assert (report.variant, report.encoding) == (variant, encoding)
-    assert (report.rows_read, report.published_rows) == (51_290, 51_290)
-    assert report.published["orders"] == 25_753
-    assert report.published["products"] == 10_768
-    assert report.published["locations"] == 147
+def test_both_forms_of_superstore(file: str, variant: str, encoding: str, amount: str) -> None:
+    path = SHARED_DATA / "superstore" / file
+    layout = find_layout(survey_file(path), source_named("superstore"))
+    assert (layout.variant.name, layout.survey.encoding) == (variant, encoding)
+    orders = list(events_of_file("superstore", path))
+    lines = [line for order in orders for line in order.lines]
+    assert (len(orders), len(lines)) == (25_753, 51_290)
+    assert len({line.sku for line in lines}) == 10_768
+    assert len({order.location_id for order in orders}) == 147
+    assert sum(line.quantity for line in lines) == 178_312
+    assert sum((line.amount for line in lines), Decimal(0)).quantize(CENT) == Decimal(amount)
 
 
 @needs_shared_data

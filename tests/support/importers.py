@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from producers.importers.backlog import read_all
+from producers.importers.checking import FileChecker
 from producers.importers.pipeline import Options, run_import
+from producers.importers.reading import find_layout, read_rows, survey_file
 from producers.importers.report import Report
 from producers.importers.sources import source_named
+from producers.importers.spool import open_spool
 from runtime.codec import adapter
 from runtime.settings import Settings, load_settings
 from schemas.topics import Topic
@@ -63,6 +67,22 @@ def dry_run(source: str, path: Path) -> Report:
     return asyncio.run(
         run_import(load_settings(), source_named(source), path, lambda: NOW, Options(dry_run=True))
     )
+
+
+def events_of_file(source_name: str, path: Path) -> Iterator[Any]:
+    """Every event that the groups of a file make, in the order in which they are published."""
+    source = source_named(source_name)
+    layout = find_layout(survey_file(path), source)
+    checker, raw_rows = FileChecker(layout), read_rows(layout)
+    with open_spool(layout.variant.columns) as spool:
+        while chunk := list(islice(raw_rows, 20_000)):
+            rows = checker.check(chunk).rows
+            spool.add(rows, layout.variant.place(rows))
+        spool.arrange()
+        source.resolve(spool.db)
+        for _key, rows_of_group in spool.groups():
+            for out in layout.variant.events(rows_of_group, NOW):
+                yield out.event
 
 
 async def published(settings: Settings, topic: Topic, prefix: str) -> list[Any]:
