@@ -103,6 +103,11 @@ class Batch:
             self.stale.months.update(row[_MOVEMENT_TIME][:7] for row in rows)
             self.stale.skus.add(event.sku)
 
+    @property
+    def rows(self) -> int:
+        """Facts so far."""
+        return sum(map(len, self.facts.values()))
+
     def tables(self) -> list[tuple[Table, list[Row]]]:
         """What to insert, products first: sums of sales need their sub-category."""
         current = [(table, list(rows.values())) for table, rows in self.current.items()]

@@ -41,8 +41,13 @@ class Intake:
         self._dead: list[tuple[ConsumerRecord, Refused]] = []
         self._latest: dict[tuple[str, bytes | None], list[ConsumerRecord]] = {}
 
-    def take(self, topic: str, records: Sequence[ConsumerRecord], batch: Batch) -> int:
-        """Facts go into the batch at once, current states wait for `finish`; returns how many."""
+    @property
+    def waiting(self) -> int:
+        """Keys whose current state `finish` will add."""
+        return len(self._latest)
+
+    def take(self, topic: str, records: Sequence[ConsumerRecord], batch: Batch) -> None:
+        """Facts go into the batch at once, current states wait for `finish`."""
         copy = BY_TOPIC[topic]
         copied = [record for record in records if is_copied(copy, record.key)]
         for record in copied:
@@ -51,7 +56,6 @@ class Intake:
             else:
                 self._add(copy, record, batch)
         RECORDS.labels(topic).inc(len(copied))
-        return len(copied)
 
     def finish(self, batch: Batch) -> None:
         """Of current states only the last of a key that can be read counts: decode no others."""

@@ -29,7 +29,7 @@ from sinks.clickhouse.migrate import to_apply
 from sinks.clickhouse.rows import BY_TOPIC, COPIES
 from sinks.clickhouse.store import Epoch, Position, Store
 
-BATCH_RECORDS = 25_000
+BATCH_ROWS = 25_000
 # How long a batch waits for more records after its first: one insert takes as long as many.
 BATCH_SECONDS = 0.4
 # Records decoded between two looks at the network: some 50 ms.
@@ -147,15 +147,16 @@ class Sink(ConsumerRebalanceListener):
     async def _collect(self, intake: Intake, wait: float) -> tuple[Batch, Position, bool]:
         """What comes in a short while, how far reading has come, and whether there is a backlog."""
         batch = Batch()
-        taken = 0
+        full = False
         ends_at: float | None = None
-        while not self._link.stopping and taken < BATCH_RECORDS:
+        while not self._link.stopping and not full:
             seconds = wait if ends_at is None else max(ends_at - time.monotonic(), 0.0)
             found = await self._consumer.getmany(
                 timeout_ms=int(1000 * seconds), max_records=POLL_RECORDS
             )
             for at, records in found.items():
-                taken += intake.take(at.topic, records, batch)
+                intake.take(at.topic, records, batch)
+            full = batch.rows + intake.waiting >= BATCH_ROWS
             if ends_at is None:
                 ends_at = time.monotonic() + BATCH_SECONDS
             if not found or time.monotonic() >= ends_at:
@@ -168,7 +169,7 @@ class Sink(ConsumerRebalanceListener):
             following = await self._consumer.position(at)
             if following > self._saved.get((at.topic, at.partition), 0):
                 moved[at.topic, at.partition] = following
-        return batch, moved, taken >= BATCH_RECORDS
+        return batch, moved, full
 
     async def _write(self, intake: Intake, batch: Batch) -> set[str]:
         """Rows into ClickHouse; returns the days whose sums change because products moved."""
