@@ -41,22 +41,38 @@ _decode_tag = msgspec.json.Decoder(_Tagged).decode
 
 
 @cache
-def _state_decoders(topic: Topic) -> dict[str, msgspec.json.Decoder[Any]]:
+def _fast_decoders(topic: Topic) -> dict[str, msgspec.json.Decoder[Any]] | None:
+    """For what our folds wrote, msgspec's faster checks will do; None for what others write."""
+    if not topic.ours:
+        return None
     return {
         model.__dataclass_fields__["type"].default: msgspec.json.Decoder(model)
         for model in topic.models
     }
 
 
-def decode_state(topic: Topic, value: bytes) -> Any:
-    """A state from a ledger. Our own folds wrote it, so msgspec's faster checks will do.
-
-    Raises Refused (`invalid`) where it is none.
-    """
+def _decode_ours(
+    topic: Topic, decoders: dict[str, msgspec.json.Decoder[Any]], value: bytes
+) -> Any:
     try:
-        return _state_decoders(topic)[_decode_tag(value).type].decode(value)
-    except (msgspec.MsgspecError, KeyError) as error:
-        raise Refused("invalid", f"no state of {topic.name}: {error}") from error
+        if len(decoders) == 1:
+            (decoder,) = decoders.values()
+        else:
+            decoder = decoders[_decode_tag(value).type]
+        return decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise Refused("invalid", str(error)) from error
+    except msgspec.DecodeError as error:
+        raise Refused("not_json", str(error)) from error
+    except KeyError as error:
+        raise Refused("invalid", f"no type {error} on {topic.name}", "type") from error
+
+
+def decode_state(ledger: Topic, value: bytes) -> Any:
+    """A state from a ledger. Raises Refused (`not_json`, `invalid`) where it is none."""
+    decoders = _fast_decoders(ledger)
+    assert decoders is not None
+    return _decode_ours(ledger, decoders, value)
 
 
 def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Any:
@@ -68,13 +84,15 @@ def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Any:
         if topic.keep:
             raise Refused("null_body", f"a record on {topic.name} has a body")
         return None
-    if topic.ledger:
-        return decode_state(topic, value)
-    try:
-        event = adapter(topic).validate_json(value, strict=True)
-    except ValidationError as error:
-        raise _refusal(error) from error
-    if key is None or key != key_of(topic, event).encode():
+    decoders = _fast_decoders(topic)
+    if decoders is not None:
+        event = _decode_ours(topic, decoders, value)
+    else:
+        try:
+            event = adapter(topic).validate_json(value, strict=True)
+        except ValidationError as error:
+            raise _refusal(error) from error
+    if not topic.ledger and (key is None or key != key_of(topic, event).encode()):
         raise Refused(
             "wrong_key",
             f"the key is {key!r}, the body belongs to {key_of(topic, event)!r}",

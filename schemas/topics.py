@@ -10,14 +10,15 @@ from typing import Any, Literal
 
 from schemas.events import alerts, catalog, imports, orders, stock
 
+FOLDS = ("orders", "stock", "alerts")
 Group = Literal["sku", "order", "other"]
 """Topics of one group have one partition count and one partitioner, so that they can be joined:
 `sku` partitions by the part of the key before `|`, `order` and `other` by the whole key."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Topic:
-    """One topic.
+    """One topic. There is one object of each, so they compare and hash by identity.
 
     key: the names of the body's fields that make the key, joined by `|`.
     models: what the `type` field of a body may name; none for `dead-letters`, which carries
@@ -47,9 +48,14 @@ class Topic:
         return tuple(self.flow.split(" -> ")[1].split())
 
     @property
+    def ours(self) -> bool:
+        """Written by folds alone, so their bodies are known to be sound."""
+        return all(writer in FOLDS for writer in self.writers)
+
+    @property
     def guard(self) -> str:
         """The one reader that turns this topic's bad records into dead letters."""
-        folds = [reader for reader in self.readers if reader in ("orders", "stock", "alerts")]
+        folds = [reader for reader in self.readers if reader in FOLDS]
         sinks = [reader for reader in self.readers if reader.startswith("sink-")]
         return (folds or sorted(sinks, reverse=True))[0]
 
@@ -124,7 +130,7 @@ ALERT_STATES = Topic("alert-states", PLACE, (alerts.AlertState,), "sku", COMPACT
 IMPORTS = Topic("imports", ("import_id",), (imports.ImportProgress,), "other", COMPACT,
     "importers -> importers sink-postgres", "how far an import is, and its report")
 DEAD_LETTERS = Topic("dead-letters", (), (), "other", KEEP,
-    "orders stock alerts sink-postgres -> shell sink-postgres",
+    "orders stock alerts sink-postgres sink-clickhouse -> shell sink-postgres",
     "refused records: the original bytes, the reason in headers")
 # fmt: on
 

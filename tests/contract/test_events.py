@@ -87,8 +87,8 @@ def test_a_body_without_a_required_field_is_refused(topic: Topic, model: type[An
         with pytest.raises(Refused) as refused:
             decode(topic, key, json.dumps(cut).encode())
         assert refused.value.reason == "invalid"
-        # Ledgers are read by another decoder, which says the field in the sentence only.
-        assert field in (refused.value.detail if topic.ledger else refused.value.field)
+        # What folds wrote is read by another decoder, which says the field in the sentence only.
+        assert field in (refused.value.detail if topic.ours else refused.value.field)
 
 
 def _decoded(topic: Topic, body: dict[str, Any]) -> Any:
