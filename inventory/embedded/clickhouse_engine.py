@@ -52,6 +52,11 @@ class _Session:
     ends_at: float
 
 
+def _connect(folder: Path) -> Any:
+    connect: Any = chdb.connect  # not annotated
+    return connect(str(folder))
+
+
 class Lease:
     """A handle for the length of a request: `with engine.lease(...) as lease: lease.run(...)`."""
 
@@ -158,7 +163,7 @@ class Engine:
                 remedy="'inventory status' says what runs; 'inventory down' stops it.",
             ) from error
         try:
-            self._root = chdb.connect(str(folder))
+            self._root = _connect(folder)
         except RuntimeError as error:
             raise InventoryError(
                 f"The ClickHouse folder {folder} cannot be opened: {error}",
@@ -177,7 +182,7 @@ class Engine:
         return str(self._root.query(sql, "TabSeparated").bytes().decode().strip())
 
     def new_handle(self, user: User) -> Any:
-        handle = chdb.connect(str(self._folder))
+        handle = _connect(self._folder)
         if user == "analyst":
             # Once readonly is 1, a handle can't undo it, nor any other setting.
             handle.query(

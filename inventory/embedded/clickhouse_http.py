@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from inventory.embedded.clickhouse_bodies import BadBody, unpack
@@ -120,9 +120,11 @@ class Handler(BaseHTTPRequestHandler):
             body = b""
         sql = arguments.get("query", "").encode(errors="surrogateescape")
         request = parse(sql + b"\n" + body if sql and body else sql or body)
-        database = arguments.get("database") or self.headers.get("X-ClickHouse-Database", "")
-        default = arguments.get("default_format") or self.headers.get(
-            "X-ClickHouse-Format", "TabSeparated"
+        database = arguments.get("database") or self.headers.get("X-ClickHouse-Database") or ""
+        default = (
+            arguments.get("default_format")
+            or self.headers.get("X-ClickHouse-Format")
+            or "TabSeparated"
         )
         settings = {
             name: value
@@ -267,6 +269,6 @@ def _form(content_type: str, body: bytes) -> dict[str, str]:
         if part.get_filename() is not None:
             raise Denied(NOT_IMPLEMENTED, "NOT_IMPLEMENTED", "External tables are not taken here")
         name = part.get_param("name", header="content-disposition")
-        payload = part.get_payload(decode=True)
+        payload: Any = part.get_payload(decode=True)
         fields[str(name)] = payload.decode(errors="surrogateescape")
     return fields
