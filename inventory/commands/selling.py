@@ -34,7 +34,7 @@ from producers import pos as till
 from producers import shop
 from runtime.clock import new_id, now
 from runtime.errors import InventoryError, Unavailable
-from runtime.settings import load_settings
+from runtime.settings import Settings, load_settings
 from schemas.events.base import ShipTo
 from schemas.events.orders import OrderEvent, OrderState, Priority
 from schemas.topics import ORDER_STATES
@@ -46,6 +46,14 @@ Currency = Annotated[
     str | None, typer.Option(help="ISO 4217 code.", show_default="the catalogue's, else EUR")
 ]
 Order = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")]
+OwnId = Annotated[
+    str | None,
+    typer.Option(
+        "--order-id",
+        help="An id of your own: the same again counts once.",
+        show_default="a new one",
+    ),
+]
 
 pos = typer.Typer(
     no_args_is_help=True,
@@ -70,10 +78,7 @@ def sale(
     location: Annotated[str, typer.Option(help="The place where the till stands.")],
     item: Items,
     currency: Currency = None,
-    order_id: Annotated[
-        str | None,
-        typer.Option(help="The till's own number of the sale.", show_default="a new one"),
-    ] = None,
+    order_id: OwnId = None,
     wait: Wait = WAIT,
     as_json: Json = False,
 ) -> None:
@@ -85,15 +90,13 @@ def sale(
     """
     settings, items = load_settings(), parse_items(item)
     parse_id(location, "place")
-    sale_id = parse_id(order_id, "order id", 128) if order_id is not None else new_id()
+    sale_id = _id_of(order_id)
 
     async def work() -> Effect:
         catalogue = await read_catalogue(settings, [item.sku for item in items])
         basket = price_basket(items, catalogue, currency and currency.upper())
         _say_notes([*basket.notes, *unknown_places(catalogue, [location])])
-        before: OrderState | None = None
-        if order_id is not None:
-            before = await read_state(settings, ORDER_STATES, sale_id)
+        before = await _placed_before(settings, order_id)
         # With the time when it was rung up first, it is the same sale.
         at = (before and before.placed_at) or now()
         event = till.sale(sale_id, location, basket.items, basket.currency, at, whoami())
@@ -109,6 +112,18 @@ def sale(
             "not it had arrived, it counts once.",
         ) from error
     report(sale_id, effect, as_json=as_json)
+
+
+def _id_of(own_id: str | None) -> str:
+    return new_id() if own_id is None else parse_id(own_id, "order id", 128)
+
+
+async def _placed_before(settings: Settings, own_id: str | None) -> OrderState | None:
+    """The order, where one of this id may have been placed before."""
+    if own_id is None:
+        return None
+    state: OrderState | None = await read_state(settings, ORDER_STATES, own_id)
+    return state
 
 
 # --- web shop -------------------------------------------------------------------------------------
@@ -137,6 +152,7 @@ def place(
         bool, typer.Option("--accept-partial", help="Take what there is and drop the rest.")
     ] = False,
     priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
+    own_id: OwnId = None,
     wait: Wait = WAIT,
     as_json: Json = False,
 ) -> None:
@@ -145,7 +161,7 @@ def place(
     Exit code 1 where the order is refused. A reservation that isn't paid ends by itself.
     """
     settings, items = load_settings(), parse_items(item)
-    order_id = new_id()
+    order_id = _id_of(own_id)
     checkout = shop.Checkout(
         currency="",
         ship_from=[
@@ -166,8 +182,10 @@ def place(
         places = checkout.ship_from or _stocking(items, catalogue)
         _say_notes([*basket.notes, *unknown_places(catalogue, places)])
         chosen = replace(checkout, currency=basket.currency, ship_from=places)
-        event = shop.place(order_id, basket.items, chosen, now(), whoami())
-        return await carry_out_event(settings, event, items, answered, wait)
+        before = await _placed_before(settings, own_id)
+        at = (before and before.placed_at) or now()
+        event = shop.place(order_id, basket.items, chosen, at, whoami())
+        return await carry_out_event(settings, event, items, answered, wait, before)
 
     effect = asyncio.run(work())
     report(order_id, effect, as_json=as_json)

@@ -34,8 +34,6 @@ from sinks.postgres.tables import (
 )
 
 REORDER_POINT, OVERRIDE = "reorder-point", "override"
-"""Where a threshold comes from."""
-
 # Ids are made of names in this namespace; another one would give every place another id.
 _NAMESPACE = uuid.UUID("4f0d3f86-6a0a-5b8e-9d57-30a1f2b7c1de")
 _encoder = msgspec.json.Encoder()

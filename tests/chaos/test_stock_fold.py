@@ -14,7 +14,8 @@ import pytest
 
 from runtime.settings import Settings
 from tests.support.broker import Broker
-from tests.support.folding import Load, Worker, eventually, settled
+from tests.support.folding import Load, Worker, settled
+from tests.support.waiting import eventually
 
 SESSION_SECONDS = 6.0
 STEPS = ("begun", "sent", "acknowledged", "offsets", "committed")

@@ -19,7 +19,8 @@ from runtime.topic_admin import create_topics
 from schemas.topics import PRODUCTS, STOCK_COMMANDS, STOCK_LEVELS, STOCK_MOVEMENTS
 from stream_processors.engine.fold import EXIT_FAILED
 from tests.support.broker import Broker
-from tests.support.folding import Load, Worker, eventually, read_bodies, settled
+from tests.support.folding import Load, Worker, read_bodies, settled
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from sinks.postgres.store import Store
 from sinks.postgres.tables import TABLES
 from tests.support.broker import free_ports
 from tests.support.postgres import PostgresServer
-from tests.support.postgres_records import AT, PARTITIONS, Log, level, sale
+from tests.support.postgres_records import AT, PARTITIONS, Log, level, order_state, placed, sale
 
 ALL = [migration.name for migration in load_migrations("schemas.postgres")]
 
@@ -222,6 +222,22 @@ async def test_rebuild_empties_every_table(settings: Settings, shop: Any) -> Non
     await rebuild(settings)
     for table in TABLES:
         assert await shop.fetchval(f"SELECT count(*) FROM {table.name}") == 0
+
+
+async def test_second_order_of_an_id_adds_no_lines_even_with_news_of_the_first(
+    settings: Settings, connection: Any
+) -> None:
+    await migrate(settings)
+    first, second = Log(), Log()
+    first.add(topics.ORDERS, placed("o-1", "A", priority="high"))
+    second.add(topics.ORDERS, placed("o-1", "B", "C", priority="low"))
+    second.add(topics.ORDER_STATES, order_state("o-1", 1, "done"))
+    await store(settings, first)
+    await store(settings, second)
+    row = await connection.fetchrow("SELECT priority, status FROM orders")
+    assert tuple(row) == ("high", "done")
+    items = await connection.fetch("SELECT line_no, sku FROM order_items")
+    assert [tuple(item) for item in items] == [(1, "A")]
 
 
 async def test_schema_that_is_missing_is_said(settings: Settings, connection: Any) -> None:

@@ -43,11 +43,11 @@ DELETING = topics.REORDER_POINTS.name
 Action = tuple[str, int, int]
 KINDS = (
     "product", "product gone", "customer", "customer gone", "placed", "state", "sold", "level",
-    "threshold", "threshold gone", "alert", "garbage",
+    "threshold", "threshold gone", "alert", "garbage", "placed", "state", "state",
 )  # fmt: skip
 actions = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 1), st.integers(0, 5)),
-    min_size=15,
+    min_size=25,
     max_size=60,
 )
 
@@ -207,7 +207,7 @@ def cut(data: st.DataObject, records: list[StoredRecord]) -> list[list[StoredRec
 
 
 @settings(
-    max_examples=30,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -15,6 +13,7 @@ from aiokafka.errors import KafkaError
 from inventory.embedded.kafka import Kafka
 from runtime.settings import Settings, load_settings
 from runtime.topic_admin import create_topics
+from tests.support.waiting import eventually
 
 READY_SECONDS = 60.0
 
@@ -48,11 +47,12 @@ class Broker:
                 stderr=log,
                 env={**os.environ, **self._kafka.environment()},
             )
-        limit = time.monotonic() + READY_SECONDS
-        while not await self._answers():
-            assert self._process.poll() is None, self._log.read_text()
-            assert time.monotonic() < limit, "the broker did not answer"
-            await asyncio.sleep(0.1)
+        await eventually(self._answers_or_fails, "the broker answers", READY_SECONDS)
+
+    async def _answers_or_fails(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()
+        return await self._answers()
 
     async def _answers(self) -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka.url)

@@ -11,9 +11,8 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from schemas.topics import (
     STOCK_MOVEMENTS,
     Topic,
 )
+from tests.support.waiting import eventually
 
 POISON: tuple[bytes | None, ...] = (
     b"{not json",
@@ -43,21 +43,6 @@ POISON: tuple[bytes | None, ...] = (
     b'{"type":"receive","quantity":NaN}',
     None,
 )
-
-
-async def eventually(
-    condition: Callable[[], Any], what: str, seconds: float = 60.0, every: float = 0.2
-) -> Any:
-    """Wait until an awaitable condition gives something true, and return it."""
-    limit = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < limit, f"not within {seconds} s: {what}"
-        await asyncio.sleep(every)
 
 
 @dataclass

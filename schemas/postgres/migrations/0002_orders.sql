@@ -42,7 +42,7 @@ COMMENT ON COLUMN orders.placed_at IS 'When it was placed; NULL while the order 
 COMMENT ON COLUMN orders.known_at IS 'When the source knew of it.';
 COMMENT ON COLUMN orders.recorded_at IS 'When Kafka recorded it.';
 COMMENT ON COLUMN orders.status IS 'As the order fold decided last; NULL while it has not.';
-COMMENT ON COLUMN orders.due_at IS 'When its reservations end, unless it is paid.';
+COMMENT ON COLUMN orders.due_at IS 'When time alone changes it next: an unpaid reservation ends, a closed order is reduced.';
 COMMENT ON COLUMN orders.changed_at IS 'When the status was recorded.';
 COMMENT ON COLUMN orders.version IS 'Of the fold''s state; -1 while it has not come.';
 COMMENT ON COLUMN orders.cause IS 'Input topic: highest offset that the status includes.';
