@@ -1,0 +1,1 @@
+"""PostgreSQL: numbered migrations (3NF) and named queries."""

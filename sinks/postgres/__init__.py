@@ -1,0 +1,1 @@
+"""The PostgreSQL sink: record -> rows (reading, rows) -> one transaction (store), by sink."""

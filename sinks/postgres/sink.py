@@ -32,7 +32,7 @@ from sinks.postgres.database import AWAY, UNSTORABLE, unavailable
 from sinks.postgres.reading import READ, SINK, read_batch
 from sinks.postgres.store import Move, Place, Store
 
-BATCH_RECORDS = 2_000
+BATCH_RECORDS = 5_000
 _POLL_MS = 100
 _AUDIT_SECONDS = 1.0
 _SILENCE_MS = 5_000

@@ -62,17 +62,17 @@ async def out(servers: Servers, connection: Any) -> AsyncIterator[Publisher]:
 
 
 @pytest.fixture
-async def sinks(servers: Servers, connection: Any) -> AsyncIterator[Callable[[], SinkProcess]]:
+async def sinks(servers: Servers, connection: Any) -> AsyncIterator[Callable[..., SinkProcess]]:
     """Starts sinks as processes; ends what is left of them."""
     processes: list[SinkProcess] = []
 
-    def start() -> SinkProcess:
-        processes.append(SinkProcess(servers.settings))
+    def start(instance: str = "") -> SinkProcess:
+        processes.append(SinkProcess(servers.settings, instance))
         return processes[-1]
 
     yield start
     for process in processes:
-        process.kill()
+        process.terminate()
 
 
 @asynccontextmanager
@@ -242,19 +242,19 @@ async def test_bad_records_become_dead_letters_and_the_partition_goes_on(
 
 
 async def test_kills_in_the_middle_of_batches_lose_and_double_nothing(
-    servers: Servers, connection: Any, out: Publisher, sinks: Callable[[], SinkProcess]
+    servers: Servers, connection: Any, out: Publisher, sinks: Callable[..., SinkProcess]
 ) -> None:
     """A lock on `sales` holds the sink in mid-transaction, with half of its rows written."""
     await trade(out, 0, 400)
     for _ in range(3):
-        process = sinks()
+        process = sinks("the-same")  # it gets its partitions back without waiting for a time-out
         async with connection.transaction():
             await connection.execute("LOCK TABLE sales IN EXCLUSIVE MODE")
             waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             await eventually(_at_least_one(servers, waits))
             process.kill()
         await eventually(_none(servers, waits))
-    sinks()
+    sinks("the-same")
     await trade(out, 400, 100)
     await eventually(all_traded(connection, 500))
 
@@ -282,7 +282,7 @@ async def _fetch_apart(servers: Servers, sql: str) -> Any:
 
 
 async def test_two_sinks_share_the_work_and_one_takes_over(
-    servers: Servers, connection: Any, out: Publisher, sinks: Callable[[], SinkProcess]
+    servers: Servers, connection: Any, out: Publisher, sinks: Callable[..., SinkProcess]
 ) -> None:
     first, second = sinks(), sinks()
 
@@ -337,7 +337,7 @@ async def test_same_records_again_change_nothing(
 
 
 async def test_rebuild_ends_a_running_sink_and_gives_the_same_rows(
-    servers: Servers, connection: Any, out: Publisher, sinks: Callable[[], SinkProcess]
+    servers: Servers, connection: Any, out: Publisher, sinks: Callable[..., SinkProcess]
 ) -> None:
     cairo = Location(id="l", occurred_at=AT, location_id="cairo-1", name="Cairo", city="Cairo")
     tea = Product(
@@ -373,9 +373,9 @@ async def test_topic_made_anew_is_refused_until_a_rebuild(
     async with sinking(servers.settings):
         await eventually(all_traded(connection, 10))
     await servers.new_topics()
+    health = Health(servers.settings, "sink-postgres")
     with pytest.raises(Mismatch, match="another topic") as caught:
-        async with sinking(servers.settings):
-            await asyncio.sleep(30)
+        await asyncio.wait_for(run(servers.settings, health, asyncio.Event()), timeout=30)
     assert "inventory rebuild postgres" in caught.value.remedy
     await rebuild(servers.settings)
     async with sinking(servers.settings):
@@ -388,7 +388,7 @@ async def test_topic_made_anew_is_refused_until_a_rebuild(
 
 
 async def test_postgres_stopped_under_load_is_waited_for(
-    servers: Servers, connection: Any, out: Publisher, sinks: Callable[[], SinkProcess]
+    servers: Servers, connection: Any, out: Publisher, sinks: Callable[..., SinkProcess]
 ) -> None:
     process, sent, stop = sinks(), 0, asyncio.Event()
 
@@ -422,7 +422,7 @@ async def test_postgres_stopped_under_load_is_waited_for(
 
 
 async def test_kafka_killed_is_waited_for(
-    servers: Servers, connection: Any, sinks: Callable[[], SinkProcess]
+    servers: Servers, connection: Any, sinks: Callable[..., SinkProcess]
 ) -> None:
     process = sinks()
     async with publisher(servers.settings, "/test") as before:

@@ -129,7 +129,7 @@ class SinkProcess:
         "main(load_settings())"
     )
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, instance: str = "") -> None:
         settings.state.mkdir(parents=True, exist_ok=True)
         name = f"sink-{len(list(settings.state.iterdir()))}"
         self._status = settings.state / f"{name}.json"
@@ -142,6 +142,7 @@ class SinkProcess:
             "INVENTORY_SKU_PARTITIONS": str(settings.sku_partitions),
             "INVENTORY_ORDER_PARTITIONS": str(settings.order_partitions),
             "INVENTORY_STATUS_FILE": str(self._status),
+            "INVENTORY_INSTANCE": instance,
         }
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
