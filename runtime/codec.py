@@ -51,9 +51,7 @@ def _fast_decoders(topic: Topic) -> dict[str, msgspec.json.Decoder[Any]] | None:
     }
 
 
-def _decode_ours(
-    topic: Topic, decoders: dict[str, msgspec.json.Decoder[Any]], value: bytes
-) -> Any:
+def _decode_ours(topic: Topic, decoders: dict[str, msgspec.json.Decoder[Any]], value: bytes) -> Any:
     try:
         if len(decoders) == 1:
             (decoder,) = decoders.values()
