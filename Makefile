@@ -27,8 +27,10 @@ lint: setup ## Check style, types and the import contracts
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
-chaos: setup ## Kill, freeze and cut off for as long as asked: make chaos MINUTES=30
-	@CHAOS_MINUTES=$${MINUTES:-10} $(VENV)/bin/pytest tests/chaos -m "long or not long" --timeout=0
+chaos: setup ## Kill, freeze and cut off for as long as asked: make chaos MINUTES=30 SEED=7
+	@CHAOS_MINUTES=$${MINUTES:-10} CHAOS_SEED=$${SEED:-1} $(VENV)/bin/pytest tests/chaos -s --timeout=0
+	@CHAOS_OUTAGE_SECONDS=30 $(VENV)/bin/pytest tests/integration --timeout=0 \
+		-k "stopped_under_load or away_under_load or kill or frozen"
 
 clean: ## Remove the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,6 @@ once; the folds ignore what their states no longer wait for.
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from producers.agenda import Agenda
 from runtime.clock import Clock, now, to_millis
 from runtime.errors import Mismatch, Unavailable
 from runtime.health import RECORDS, Health
-from runtime.kafka import Publisher, client_options, new_consumer, start, unreachable
-from runtime.logs import configure_logs, get_logger
+from runtime.kafka import Publisher, client_options, close, new_consumer, start, unreachable
+from runtime.logs import get_logger
+from runtime.running import run_worker
 from runtime.settings import Settings
 from runtime.topic_admin import describe_topics
 from schemas.events.alerts import RecheckAlert
@@ -40,28 +40,12 @@ _POLL_SECONDS = 0.5
 _SILENCE_MS = 5_000
 _RETRY_SECONDS = 1.0
 _SEND_SECONDS = 5.0
-_STOP_SECONDS = 5.0
 log = get_logger(__name__)
 
 
 def main(settings: Settings) -> None:
     """Publish what is due until SIGTERM or SIGINT. Raises Mismatch where topics do not fit."""
-    configure_logs(settings, TIMERS)
-    asyncio.run(_main(settings))
-
-
-async def _main(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    health = Health(settings, TIMERS)
-    serving = asyncio.create_task(health.serve())
-    try:
-        await run(settings, health, stop)
-    finally:
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
+    run_worker(settings, TIMERS, run)
 
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event, clock: Clock = now) -> None:
@@ -201,14 +185,7 @@ class Timers(ConsumerRebalanceListener):
         finally:
             self._health.ready(False)
             self._forget()
-            await self._disconnect()
-
-    async def _disconnect(self) -> None:
-        stops = (self._consumer.stop(), self._producer.stop())
-        # While Kafka is away stopping may take long; then it goes on in the background.
-        await asyncio.wait([asyncio.gather(*stops, return_exceptions=True)], timeout=_STOP_SECONDS)
-        # Where a fetch has just failed, aiokafka's stop ends half done, as if it were cancelled.
-        await self._consumer._client.close()
+            await close(self._consumer, self._producer)
 
     def _forget(self) -> None:
         for partition in self._books:

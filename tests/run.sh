@@ -13,7 +13,7 @@ stage() {
   "$@" || failed+=("$name")
   printf '== %s: %s s\n' "$name" $((SECONDS - began))
 }
-pytest() { .venv/bin/python -m pytest --quiet -m "not long" --durations=5 "$@"; }
+pytest() { .venv/bin/python -m pytest --quiet --durations=5 "$@"; }
 
 stage lint make --no-print-directory lint
 stage "unit and property" pytest tests/unit tests/property

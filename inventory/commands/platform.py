@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from inventory.commands.printing import Json, note, print_json, print_table, say
+from inventory.commands.stores import named_query, postgres
 from inventory.workers import WORKERS
 from runtime.errors import InventoryError
 from runtime.settings import load_settings
@@ -174,16 +176,32 @@ def status(as_json: Json = False) -> None:
     folder = state_folder()
     now: Status = _embedded("launch").read_status(folder)
     parts = list(now.parts) or _never_started()
+    worries = attention() if now.ready else []
     if as_json:
-        print_json({"parts": parts})
+        print_json({"parts": parts, "attention": worries})
         return
     print_table(
         ("part", "state", "where", "lag", "problem"),
         [(part.name, part.state, part.url, part.lag, part.problem) for part in parts],
     )
-    for sentence in (now.problem, now.failure[0] if now.failure else ""):
+    for sentence in (now.problem, now.failure[0] if now.failure else "", *worries):
         if sentence:
             note(sentence)
+
+
+def attention() -> list[str]:
+    """What people should look at, a sentence each. Empty where PostgreSQL can't say."""
+    settings = load_settings()
+
+    async def ask() -> list[str]:
+        async with postgres(settings) as connection:
+            rows = await connection.fetch(named_query("postgres", "shell_attention"))
+        return [row["sentence"] for row in rows]
+
+    try:
+        return asyncio.run(ask())
+    except InventoryError:
+        return []
 
 
 def _never_started() -> list[Any]:

@@ -28,26 +28,28 @@ class Stopped(Exception):
 class Link:
     """A connection that is made again whenever it breaks.
 
+    stopping: set when the worker shall end.
     standing_still: called at each try, to tell the watchdog that waiting is right.
     """
 
     def __init__(
-        self, settings: Settings, health: Health, standing_still: Callable[[], None]
+        self,
+        settings: Settings,
+        health: Health,
+        stopping: asyncio.Event,
+        standing_still: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._address = Address.parse(settings.need("clickhouse"))
         self._health = health
         self._standing_still = standing_still
         self._store: Store | None = None
-        self._stopping = asyncio.Event()
+        self._stopping = stopping
         self._connecting = asyncio.Lock()
 
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
-
-    def stop(self) -> None:
-        self._stopping.set()
 
     async def close(self) -> None:
         store, self._store = self._store, None

@@ -8,7 +8,6 @@ only show the lag to tools, so losing them changes nothing.
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from contextlib import suppress
 
@@ -17,8 +16,9 @@ from aiokafka.errors import KafkaError
 
 from runtime.errors import Unavailable
 from runtime.health import TRANSACTIONS, Health
-from runtime.kafka import new_consumer, new_producer, start
-from runtime.logs import configure_logs, get_logger
+from runtime.kafka import close, new_consumer, new_producer, start
+from runtime.logs import get_logger
+from runtime.running import run_worker
 from runtime.settings import Settings
 from runtime.topic_admin import TopicInfo, describe_topics
 from schemas.topics import DEAD_LETTERS
@@ -51,18 +51,15 @@ class Rebuilt(Exception):
 class Sink(ConsumerRebalanceListener):
     """Copies until told to stop."""
 
-    def __init__(self, settings: Settings, health: Health) -> None:
+    def __init__(self, settings: Settings, health: Health, stopping: asyncio.Event) -> None:
         self._settings = settings
         self._health = health
-        self._link = Link(settings, health, self._standing_still)
+        self._link = Link(settings, health, stopping, self._standing_still)
         self._infos: dict[str, TopicInfo] = {}
         self._consumer: AIOKafkaConsumer = None
         self._epoch = Epoch(0, "", False)
         self._epoch_seen_at = 0.0
         self._saved: Position = {}
-
-    def stop(self) -> None:
-        self._link.stop()
 
     async def run(self) -> None:
         """Copy until `stop`, from the beginning again after each rebuild.
@@ -101,22 +98,20 @@ class Sink(ConsumerRebalanceListener):
         self._consumer = new_consumer(
             self._settings,
             group_id=WORKER,
+            group_instance_id=self._settings.instance or None,
             max_poll_interval_ms=POLL_INTERVAL_MS,
             session_timeout_ms=session,
             heartbeat_interval_ms=session // 3,
         )
         producer = new_producer(self._settings)
-        await start(producer, self._settings)
         try:
+            await start(producer, self._settings)
             await start(self._consumer, self._settings)
-            try:
-                self._consumer.subscribe(list(BY_TOPIC), listener=self)
-                await self._copy(Intake(self._settings, self._infos, producer))
-            finally:
-                await self._consumer.stop()
+            self._consumer.subscribe(list(BY_TOPIC), listener=self)
+            await self._copy(Intake(self._settings, self._infos, producer))
         finally:
             self._health.ready(False)
-            await producer.stop()
+            await close(self._consumer, producer)
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -247,21 +242,11 @@ class Sink(ConsumerRebalanceListener):
             self._health.lost(at.topic, at.partition)
 
 
-async def _run(settings: Settings) -> None:
-    health = Health(settings, WORKER)
-    sink = Sink(settings, health)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, sink.stop)
-    reporting = asyncio.create_task(health.serve())
-    try:
-        await sink.run()
-    finally:
-        reporting.cancel()
-        with suppress(asyncio.CancelledError):
-            await reporting
+async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    """Copy until `stop` is set."""
+    await Sink(settings, health, stop).run()
 
 
 def main(settings: Settings) -> None:
     """Copy until SIGTERM or SIGINT. Raises InventoryError where only a person can help."""
-    configure_logs(settings, WORKER)
-    asyncio.run(_run(settings))
+    run_worker(settings, WORKER, run)

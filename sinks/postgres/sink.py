@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,8 +20,9 @@ from runtime.clock import from_millis, now, to_millis
 from runtime.codec import dead_letter_headers
 from runtime.errors import Mismatch, Unavailable
 from runtime.health import DEAD, RECORDS, TRANSACTIONS, Health
-from runtime.kafka import new_consumer, new_producer, start, unreachable
-from runtime.logs import configure_logs, get_logger
+from runtime.kafka import close, new_consumer, new_producer, start, unreachable
+from runtime.logs import get_logger
+from runtime.running import run_worker
 from runtime.settings import Settings
 from runtime.topic_admin import DEAD_LETTER_BYTES_MAX, describe_topics
 from schemas.arrivals import Arrival, Refused
@@ -41,24 +41,9 @@ log = get_logger(__name__)
 
 def main(settings: Settings) -> None:
     """Copy until SIGTERM or SIGINT. Raises Mismatch where store and topics do not fit."""
-    configure_logs(settings, SINK)
     # Rows make no cycles, and looking for some at the usual pace takes a fifth of all time.
     gc.set_threshold(100_000)
-    asyncio.run(_main(settings))
-
-
-async def _main(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    health = Health(settings, SINK)
-    serving = asyncio.create_task(health.serve())
-    try:
-        await run(settings, health, stop)
-    finally:
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
+    run_worker(settings, SINK, run)
 
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
@@ -80,13 +65,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         except Unavailable as error:
             await retry.after(error)
         finally:
-            with suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(_stop(consumer, producer), timeout=5)
-
-
-async def _stop(consumer: Any, producer: Any) -> None:
-    await consumer.stop()
-    await producer.stop()
+            await close(consumer, producer)
 
 
 class _Retry:

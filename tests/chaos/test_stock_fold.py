@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from runtime.kafka import publisher
 from runtime.settings import Settings
+from schemas.topics import STOCK_LEVELS
 from tests.support.broker import Broker
-from tests.support.folding import Load, Worker, settled
+from tests.support.folding import Load, Worker, read_bodies, settled
 from tests.support.waiting import eventually
 
 SESSION_SECONDS = 6.0
+# The transaction's time-out, the broker's scan for such, and what reading takes on a busy machine.
+READERS_STALL_SECONDS = 12.0 + 3.0
 STEPS = ("begun", "sent", "acknowledged", "offsets", "committed")
 CHAOS_SECONDS = 60 * float(os.environ.get("CHAOS_MINUTES", "0.5"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
@@ -75,6 +79,36 @@ async def test_a_frozen_owner_wakes_up_fenced(settings: Settings, tmp_path: Path
         successor.kill()
     assert before.clean, before
     assert after == before
+
+
+async def test_readers_wait_for_a_frozen_transaction_no_longer_than_its_time_out(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Nobody takes over: the broker itself must end what a frozen worker left open."""
+    load = Load(settings, seed=14)
+    frozen = Worker("stock", settings, tmp_path, "frozen")
+    await load.publish(500)
+    frozen.start("--at", "acknowledged", "--how", "freeze")
+    try:
+        await eventually(lambda: _is_stopped(frozen), "the worker has frozen in its transaction")
+        began = time.monotonic()
+        async with publisher(settings, "/test") as sender:
+            behind = [
+                await sender.delivered(await sender.send_raw(STOCK_LEVELS, f"SKU-{n}|x", b"{}"))
+                for n in range(20)
+            ]
+
+        async def all_readable() -> bool:
+            read = await read_bodies(settings, STOCK_LEVELS)
+            return {(one.partition, one.offset) for one in behind} <= {
+                (record.partition, record.offset) for record in read
+            }
+
+        await eventually(all_readable, "readers see what lies behind", seconds=30)
+        waited = time.monotonic() - began
+    finally:
+        frozen.kill()
+    assert waited < READERS_STALL_SECONDS
 
 
 async def test_rebalances_with_transactions_in_flight(settings: Settings, tmp_path: Path) -> None:

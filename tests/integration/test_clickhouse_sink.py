@@ -39,6 +39,7 @@ from tests.support.clickhouse import (
     sale,
     settings_for,
 )
+from tests.support.waiting import outage
 
 FAR = "2100-01-01 00:00:00"
 SKUS = [f"SKU-{number}" for number in range(50)]
@@ -174,6 +175,26 @@ async def test_killed_in_mid_batch_again_and_again_nothing_is_lost_or_doubled(sh
     await shop.in_step()
 
 
+async def test_frozen_in_mid_batch_beyond_its_session_it_wakes_to_do_no_harm(
+    shop: Shop, tmp_path: Path
+) -> None:
+    second = SinkProcess(tmp_path / "second", shop.settings)
+    await shop.trade(2_000)
+    shop.sink.start()
+    try:
+        await until(lambda: shop.warehouse.ask("SELECT count() FROM fact_sales") != "0", shop.log)
+        assert shop.sink.process is not None
+        shop.sink.process.send_signal(signal.SIGSTOP)
+        second.start()
+        await shop.trade(500)
+        await shop.in_step()  # by the other one, once the session of the first has ended
+        shop.sink.process.send_signal(signal.SIGCONT)
+        await shop.trade(500)
+        await shop.in_step()
+    finally:
+        second.end(signal.SIGKILL)
+
+
 async def test_clickhouse_may_freeze_and_be_away_under_load(shop: Shop) -> None:
     shop.sink.start()
     await shop.trade(500)
@@ -186,7 +207,7 @@ async def test_clickhouse_may_freeze_and_be_away_under_load(shop: Shop) -> None:
     await until(lambda: "has not answered" in shop.sink.status()["problem"], shop.log)
     shop.warehouse.end(signal.SIGKILL)
     await until(lambda: "does not answer" in shop.sink.status()["problem"], shop.log)
-    await asyncio.sleep(5)  # an outage is a time
+    await outage()
     assert process.poll() is None, shop.log()
     shop.warehouse.start()
     trading.cancel()
@@ -255,7 +276,7 @@ async def test_another_topic_is_refused_until_a_rebuild(shop: Shop) -> None:
     store = Store(await connect(shop.settings))
     await store.accept_topics({"sales": "00000000-0000-0000-0000-00000000000a"})
     await store.close()
-    sink = Sink(shop.settings, Health(shop.settings, "sink-clickhouse"))
+    sink = Sink(shop.settings, Health(shop.settings, "sink-clickhouse"), asyncio.Event())
     with pytest.raises(Mismatch, match="another topic sales") as error:
         await sink.run()
     assert "inventory rebuild clickhouse" in error.value.remedy

@@ -32,17 +32,8 @@ from schemas.topics import (
     STOCK_MOVEMENTS,
     Topic,
 )
+from tests.support.poison import poisons
 from tests.support.waiting import eventually
-
-POISON: tuple[bytes | None, ...] = (
-    b"{not json",
-    b"[]",
-    b'"text"',
-    b'{"type":"nothing"}',
-    b'{"type":"sell"}',
-    b'{"type":"receive","quantity":NaN}',
-    None,
-)
 
 
 @dataclass
@@ -123,6 +114,8 @@ class Load:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        small = [poison for poison in poisons("SKU-0") if len(poison.body or b"") < 10_000]
+        self._poisons = [poison for poison in small if poison.topic is STOCK_COMMANDS]
 
     async def publish(self, count: int, with_poison: bool = False) -> None:
         async with publisher(self.settings, "/test", linger_ms=5) as sender:
@@ -132,8 +125,8 @@ class Load:
                     sends.append(await sender.send_soon(STOCK_COMMANDS, event))
                 if with_poison and self._random.random() < 0.02:
                     self.poison += 1
-                    key, body = self._sku(), self._random.choice(POISON)
-                    sends.append(await sender.send_raw(STOCK_COMMANDS, key, body))
+                    poison = self._random.choice(self._poisons)
+                    sends.append(await sender.send_raw(poison.topic, poison.key, poison.body))
             await asyncio.gather(*sends)
 
     def _sku(self) -> str:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import Any
+
+OUTAGE_SECONDS = float(os.environ.get("CHAOS_OUTAGE_SECONDS", "10"))
+"""How long a store is away in the tests of outages; `make chaos` makes it longer."""
+
+
+async def outage(seconds: float = OUTAGE_SECONDS) -> None:
+    """An outage is a time: this one passes."""
+    await asyncio.sleep(seconds)
 
 
 async def eventually(
