@@ -19,7 +19,7 @@ AWAY = (
     pg.InsufficientResourcesError,  # disk full, too many connections
     pg.PostgresSystemError,
     pg.ReadOnlySQLTransactionError,  # a standby, until it is promoted
-    pg.IdleInTransactionSessionTimeoutError,  # this process was frozen meanwhile
+    pg.TransactionTimeoutError,  # this process was frozen meanwhile
     pg.TransactionRollbackError,  # deadlock, serialization: nothing happened, so again
 )
 """The server is not there or cannot work now: the same will go through later."""
@@ -33,23 +33,24 @@ UNSTORABLE = (
 """A value that no column takes: the same will never go through. Look at these before AWAY."""
 
 
-async def connect(settings: Settings, worker: str, *, command_timeout: float = 60) -> Any:
+async def connect(settings: Settings, worker: str, *, seconds_max: int = 30) -> Any:
     """An asyncpg connection; raises Unavailable where no server answers.
 
-    Raises InventoryError where the address or the login is wrong.
+    seconds_max: for one transaction. Raises InventoryError where the address or the login is wrong.
     """
     address = settings.need("postgres")
     try:
         return await asyncpg.connect(
             address,
             timeout=5,
-            command_timeout=command_timeout,
+            command_timeout=2 * seconds_max,
             server_settings={
                 "application_name": worker,
                 # Compiling a statement costs more than our short statements take.
                 "jit": "off",
-                # A frozen or vanished client must not hold its locks for ever.
-                "idle_in_transaction_session_timeout": "30s",
+                # A frozen client must not hold its locks for ever. (It need not look idle: between
+                # two messages of one statement PostgreSQL takes it for active.)
+                "transaction_timeout": f"{seconds_max}s",
             },
         )
     except (pg.InvalidAuthorizationSpecificationError, pg.InvalidCatalogNameError) as error:

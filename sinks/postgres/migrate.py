@@ -31,7 +31,7 @@ async def migrate(settings: Settings) -> list[str]:
     Safe to run twice and by two at once. Raises Mismatch where the database is newer than this
     program, Unavailable where it does not answer.
     """
-    connection = await connect(settings, "migrate", command_timeout=600)
+    connection = await connect(settings, "migrate", seconds_max=600)
     try:
         # The lock ends with the connection, whatever happens.
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)

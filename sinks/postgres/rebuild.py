@@ -14,7 +14,7 @@ async def rebuild(settings: Settings) -> None:
     whoever supervises it; it then begins at the first offset, of new topics too. Raises
     Unavailable where PostgreSQL does not answer.
     """
-    connection = await connect(settings, "rebuild", command_timeout=600)
+    connection = await connect(settings, "rebuild", seconds_max=600)
     names = ", ".join(["stream_positions", *(table.name for table in TABLES)])
     try:
         async with connection.transaction():
