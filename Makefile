@@ -17,7 +17,7 @@ $(STAMP): requirements.lock pyproject.toml deploy/bootstrap.sh
 	@touch $(STAMP)
 
 demo: setup ## Start everything on this machine with a shop that trades
-	@$(VENV)/bin/inventory demo
+	@$(VENV)/bin/inventory demo || [ $$? = 130 ] # Ctrl-C
 
 test: setup ## Run all tests but the long forms (about 15 minutes)
 	@bash tests/run.sh
